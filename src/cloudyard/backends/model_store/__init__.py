@@ -1,0 +1,1 @@
+"""The model files on this machine: where the default ones come from and how they get here."""

@@ -1,0 +1,1 @@
+"""The parts of the business. A domain knows no HTTP and no vendor."""

@@ -1,0 +1,28 @@
+"""What things cost, who used what, and the charge around every billable call."""
+
+from cloudyard.domains.billing.charges import Charge, Charges, Payer, Usage, UsageOutcome
+from cloudyard.domains.billing.errors import PriceMissing, SpendCapReached
+from cloudyard.domains.billing.jobs import WelcomeConsumer
+from cloudyard.domains.billing.prices import Meter, Price, PriceBook, PriceLine
+from cloudyard.domains.billing.records import Settlement, UsageRecord
+from cloudyard.domains.billing.service import Billing
+from cloudyard.domains.billing.verification import verify
+
+__all__ = [
+    "Billing",
+    "Charge",
+    "Charges",
+    "Meter",
+    "Payer",
+    "Price",
+    "PriceBook",
+    "PriceLine",
+    "PriceMissing",
+    "Settlement",
+    "SpendCapReached",
+    "Usage",
+    "UsageOutcome",
+    "UsageRecord",
+    "WelcomeConsumer",
+    "verify",
+]

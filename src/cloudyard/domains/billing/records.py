@@ -1,0 +1,29 @@
+"""What billing gives out. Amounts are nano-dollars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a charge came to."""
+
+    usage_record_id: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What was consumed, at which price, for how much."""
+
+    id: str
+    user_id: str
+    api_key_id: str | None
+    hold_id: str
+    price_id: str
+    quantities: Mapping[str, int]
+    amount: int
+    outcome: str
+    details: Mapping[str, object]
+    created_at: datetime

@@ -1,0 +1,136 @@
+"""Asks for the mails that an account needs, and keeps the tokens in their links.
+
+A token is random, stored as a hash with its purpose, address and end, and good for one use.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, insert, select
+
+from cloudyard.domains.identity.errors import InvalidLink
+from cloudyard.domains.identity.hashing import secret_hash
+from cloudyard.domains.identity.letters import Letter, LetterKind, letter_event
+from cloudyard.domains.identity.models import mail_tokens
+from cloudyard.domains.identity.records import User
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.database import Transaction
+from cloudyard.foundation.durable import Outbox
+from cloudyard.foundation.ids import Ids
+from cloudyard.foundation.secret_box import SecretBox
+from cloudyard.foundation.settings.security import SecuritySettings
+
+
+class Purpose(StrEnum):
+    """What a mailed token is good for."""
+
+    VERIFY_EMAIL = "verify_email"
+    RESET_PASSWORD = "reset_password"
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """Whose token it was, and the address that it was sent to."""
+
+    user_id: str
+    email: str
+
+
+_PAGES = {Purpose.VERIFY_EMAIL: "verify-email", Purpose.RESET_PASSWORD: "reset-password"}
+_LETTERS = {Purpose.VERIFY_EMAIL: LetterKind.VERIFY_EMAIL, Purpose.RESET_PASSWORD: LetterKind.RESET_PASSWORD}
+
+
+class AccountMail:
+    """Writes mail requests into the outbox. Links are `<link_base>/verify-email?token=` and `/reset-password?token=`."""
+
+    def __init__(
+        self, outbox: Outbox, clock: Clock, ids: Ids, box: SecretBox, settings: SecuritySettings, *, link_base: str
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._ids = ids
+        self._box = box
+        self._link_base = link_base.rstrip("/")
+        self._lives = {
+            Purpose.VERIFY_EMAIL: timedelta(seconds=settings.verification_token_seconds),
+            Purpose.RESET_PASSWORD: timedelta(seconds=settings.reset_token_seconds),
+        }
+
+    async def verification(self, tx: Transaction, user: User) -> None:
+        """Ask the user to verify the address."""
+        await self._send_link(tx, Purpose.VERIFY_EMAIL, user.email, user)
+
+    async def password_reset(self, tx: Transaction, email: str, user: User | None) -> None:
+        """Offer a new password. Without a user the same is done but for the sending, so that it takes as long."""
+        await self._send_link(tx, Purpose.RESET_PASSWORD, email, user)
+
+    async def password_changed(self, tx: Transaction, user: User) -> None:
+        """Tell the user that the password is another now."""
+        await self._outbox.emit(
+            tx, letter_event(self._box, _subject(user, user.email), Letter(LetterKind.PASSWORD_CHANGED, user.email))
+        )
+
+    async def email_changed(self, tx: Transaction, user: User, old_email: str) -> None:
+        """Tell the former address that it is no longer used."""
+        await self._outbox.emit(
+            tx, letter_event(self._box, _subject(user, old_email), Letter(LetterKind.EMAIL_CHANGED, old_email))
+        )
+
+    async def peek(self, tx: Transaction, purpose: Purpose, token: str) -> Redeemed:
+        """Whose token it is, without using it. Raises `InvalidLink`."""
+        table = mail_tokens
+        return _redeemed(await tx.first(select(table.c.user_id, table.c.email).where(*self._good(purpose, token))))
+
+    async def redeem(self, tx: Transaction, purpose: Purpose, token: str) -> Redeemed:
+        """Use a token; of any number of tries at once, one succeeds. Raises `InvalidLink`."""
+        table = mail_tokens
+        used = delete(table).where(*self._good(purpose, token)).returning(table.c.user_id, table.c.email)
+        return _redeemed((await tx.execute(used)).first())
+
+    async def void(self, tx: Transaction, user_id: str, *purposes: Purpose) -> None:
+        """Make a user's outstanding tokens useless."""
+        await tx.execute(
+            delete(mail_tokens).where(mail_tokens.c.user_id == user_id, mail_tokens.c.purpose.in_(purposes))
+        )
+
+    async def _send_link(self, tx: Transaction, purpose: Purpose, email: str, user: User | None) -> None:
+        token, now = self._ids.token(), self._clock.now()
+        expires_at = now + self._lives[purpose]
+        await tx.execute(
+            insert(mail_tokens).values(
+                id=self._ids.new(),
+                user_id=user.id if user else None,
+                purpose=purpose.value,
+                email=email,
+                token_hash=secret_hash(token),
+                created_at=now,
+                expires_at=expires_at,
+            )
+        )
+        link = f"{self._link_base}/{_PAGES[purpose]}?token={token}"
+        letter = Letter(_LETTERS[purpose], email if user else None, link, expires_at)
+        await self._outbox.emit(tx, letter_event(self._box, _subject(user, email), letter))
+
+    def _good(self, purpose: Purpose, token: str) -> tuple[ColumnElement[bool], ...]:
+        table = mail_tokens
+        return (
+            table.c.token_hash == secret_hash(token),
+            table.c.purpose == purpose.value,
+            table.c.expires_at > self._clock.now(),
+            table.c.user_id.is_not(None),
+        )
+
+
+def _subject(user: User | None, email: str) -> str:
+    return f"user:{user.id}" if user else f"address:{secret_hash(email)}"
+
+
+def _redeemed(row: Row[Any] | None) -> Redeemed:
+    if row is None:
+        raise InvalidLink(
+            "This link is not valid: it was used before, has expired, or a newer one replaced it. Ask for a new one.",
+            field="token",
+        )
+    return Redeemed(row.user_id, row.email)

@@ -1,0 +1,82 @@
+"""Counting what a call consumed: from the provider's own usage, else from what was delivered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloudyard.domains.inference.records import TokenUsage
+
+BYTES_PER_TOKEN = 4
+TOKENS_A_MESSAGE = 8
+
+
+def most_tokens_of(text: str) -> int:
+    """An upper bound of the tokens of a text: every token of a byte-level vocabulary covers a byte or more."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def about_tokens_of(text: str) -> int:
+    """A usual estimate of the tokens of a text, where no tokenizer is at hand."""
+    return -(-most_tokens_of(text) // BYTES_PER_TOKEN)
+
+
+def reported_usage(body: Mapping[str, Any]) -> TokenUsage | None:
+    """The usage that an answer or a chunk reports, if it does."""
+    usage = body.get("usage")
+    if not isinstance(usage, Mapping):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if not isinstance(prompt, int) or not isinstance(completion, int) or prompt < 0 or completion < 0:
+        return None
+    return TokenUsage(prompt, completion)
+
+
+def delivered_text(body: Mapping[str, Any]) -> str:
+    """The text in an answer or a chunk, all choices together, tool calls included."""
+    pieces = []
+    for choice in body.get("choices") or ():
+        part = choice.get("delta") or choice.get("message") or choice
+        pieces.append(part.get("content") or part.get("text") or "")
+        pieces.append(part.get("reasoning_content") or "")
+        pieces.extend(call.get("function", {}).get("arguments") or "" for call in part.get("tool_calls") or ())
+    return "".join(pieces)
+
+
+class StreamMeter:
+    """Watches the chunks of a stream and knows at every moment what was consumed so far."""
+
+    def __init__(self, prompt_text: str) -> None:
+        self._prompt_text = prompt_text
+        self._reported: TokenUsage | None = None
+        self._timed: TokenUsage | None = None
+        self._pieces: list[str] = []
+
+    def see(self, chunk: Mapping[str, Any]) -> None:
+        """Take a chunk into account."""
+        self._reported = reported_usage(chunk) or self._reported
+        self._timed = _timed_usage(chunk) or self._timed
+        text = delivered_text(chunk)
+        if text:
+            self._pieces.append(text)
+
+    @property
+    def known(self) -> TokenUsage | None:
+        """What the runtime said: its usage, or its own running count."""
+        return self._reported or self._timed
+
+    @property
+    def delivered(self) -> str:
+        """The text delivered so far."""
+        return "".join(self._pieces)
+
+    def estimate(self) -> TokenUsage:
+        """The usual estimate, for a provider that told nothing."""
+        return TokenUsage(about_tokens_of(self._prompt_text), about_tokens_of(self.delivered), estimated=True)
+
+
+def _timed_usage(chunk: Mapping[str, Any]) -> TokenUsage | None:
+    """llama.cpp's running count (`timings_per_token`): exact also for a stream that is cut."""
+    timings = chunk.get("timings")
+    if not isinstance(timings, Mapping):
+        return None
+    prompt = int(timings.get("prompt_n", 0)) + int(timings.get("cache_n", 0))
+    return TokenUsage(prompt, int(timings.get("predicted_n", 0)))

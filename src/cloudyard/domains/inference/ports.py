@@ -1,0 +1,92 @@
+"""What inference needs from outside: something that runs local models, and something that talks to a server."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A GGUF file to run here. `context_length` is in tokens a slot; `slots` sequences run in parallel."""
+
+    name: str
+    path: Path
+    context_length: int
+    slots: int
+    embedding: bool = False
+    threads: int | None = None
+    idle_unload_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible server. `base_url` ends in /v1."""
+
+    base_url: str
+    api_key: str | None = None
+
+
+class WorkerState(StrEnum):
+    """The life of a model worker."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    BACKING_OFF = "backing_off"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """How a model worker is."""
+
+    name: str
+    state: WorkerState
+    pid: int | None
+    restarts: int
+    last_error: str | None
+
+
+class LocalModels(Protocol):
+    """Runs local models, one worker process each."""
+
+    def lease(self, model: LocalModel) -> AbstractAsyncContextManager[Endpoint]:
+        """Keep a worker up while it is used, starting it on demand. Raises `LocalModelUnavailable`."""
+        ...
+
+    async def start(self, model: LocalModel) -> None:
+        """Start a worker ahead of its first use."""
+        ...
+
+    def statuses(self) -> Sequence[WorkerStatus]:
+        """How every worker is."""
+        ...
+
+    async def close(self) -> None:
+        """Stop every worker."""
+        ...
+
+
+class Provider(Protocol):
+    """Talks to an OpenAI-compatible server."""
+
+    async def call(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> bytes:
+        """POST `body` to a path below the endpoint and return the answer's body.
+
+        `timeout` is the longest silence in seconds. Raises `ProviderUnavailable`, which may be tried elsewhere, or
+        `ProviderRefused`, which may not.
+        """
+        ...
+
+    def stream(
+        self, endpoint: Endpoint, path: str, body: bytes, timeout: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The same for a streamed answer: the data of its server-sent events, without the closing [DONE].
+
+        Leaving the context closes the connection, which stops the generation. The iterator raises
+        `ProviderUnavailable` when the stream breaks off.
+        """
+        ...

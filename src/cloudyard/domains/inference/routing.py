@@ -1,0 +1,143 @@
+"""Which deployment takes a call: weights, health, concurrency limits and a bounded queue."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Set
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from cloudyard.domains.inference.errors import ModelBusy, ProviderUnavailable
+from cloudyard.domains.inference.records import Deployment, Model
+from cloudyard.foundation.clock import Clock
+
+FAILURES_TO_EJECT = 3
+FIRST_EJECTION_SECONDS = 1.0
+LONGEST_EJECTION_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _State:
+    """How a deployment fares. `credit` is its turn in the smooth weighted round robin."""
+
+    in_flight: int = 0
+    failures: int = 0
+    ejected_until: float = 0.0
+    credit: int = 0
+
+
+@dataclass(slots=True)
+class _Queue:
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    def wake_one(self) -> None:
+        while self.waiting:
+            future = self.waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentHealth:
+    """A deployment as operators see it."""
+
+    model: str
+    name: str
+    healthy: bool
+    in_flight: int
+    failures: int
+
+
+class Router:
+    """Gives calls a slot on a deployment."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._states: dict[tuple[str, str], _State] = {}
+        self._queues: dict[str, _Queue] = {}
+
+    @asynccontextmanager
+    async def slot(self, model: Model, excluded: Set[str] = frozenset()) -> AsyncIterator[Deployment]:
+        """A deployment with room, none of those excluded; waits in the model's queue for one.
+
+        Raises `ModelBusy` if the queue is full, `ProviderUnavailable` if nothing is left to try.
+        """
+        candidates = [d for d in model.deployments if d.name not in excluded]
+        if not candidates:
+            raise ProviderUnavailable(
+                f"No deployment of {model.name} can be reached. Try again shortly.", retry_after=1
+            )
+        queue = self._queues.setdefault(model.name, _Queue())
+        deployment = self._choose(candidates) if not queue.waiting else None
+        while deployment is None:
+            await self._wait(model, queue)
+            deployment = self._choose(candidates)
+        state = self._state(deployment)
+        state.in_flight += 1
+        try:
+            yield deployment
+        finally:
+            state.in_flight -= 1
+            queue.wake_one()
+
+    def succeeded(self, deployment: Deployment) -> None:
+        """Note a good answer."""
+        state = self._state(deployment)
+        state.failures = 0
+        state.ejected_until = 0.0
+
+    def failed(self, deployment: Deployment) -> None:
+        """Note a failure; several in a row take the deployment out for a while."""
+        state = self._state(deployment)
+        state.failures += 1
+        if state.failures >= FAILURES_TO_EJECT:
+            pause = FIRST_EJECTION_SECONDS * 2 ** min(state.failures - FAILURES_TO_EJECT, 10)
+            state.ejected_until = self._clock.monotonic() + min(pause, LONGEST_EJECTION_SECONDS)
+
+    def health(self, model: Model) -> list[DeploymentHealth]:
+        """How the deployments of a model fare."""
+        now = self._clock.monotonic()
+        found = []
+        for deployment in model.deployments:
+            state = self._state(deployment)
+            healthy = state.ejected_until <= now
+            found.append(DeploymentHealth(model.name, deployment.name, healthy, state.in_flight, state.failures))
+        return found
+
+    def _state(self, deployment: Deployment) -> _State:
+        key = (deployment.model, deployment.name)
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = _State()
+        return state
+
+    def _choose(self, candidates: list[Deployment]) -> Deployment | None:
+        """The next in turn among the healthy that have room; the ejected only when nothing healthy is left."""
+        now = self._clock.monotonic()
+        healthy = [d for d in candidates if self._state(d).ejected_until <= now] or candidates
+        preferred = [d for d in healthy if d.weight > 0] or healthy
+        free = [d for d in preferred if self._has_room(d)] or [d for d in healthy if self._has_room(d)]
+        if len(free) <= 1:
+            return free[0] if free else None
+        for deployment in free:
+            self._state(deployment).credit += deployment.weight
+        chosen = max(free, key=lambda d: self._state(d).credit)
+        self._state(chosen).credit -= sum(d.weight for d in free)
+        return chosen
+
+    def _has_room(self, deployment: Deployment) -> bool:
+        return self._state(deployment).in_flight < deployment.max_concurrency
+
+    async def _wait(self, model: Model, queue: _Queue) -> None:
+        if len(queue.waiting) >= model.max_queue:
+            raise ModelBusy(
+                f"{model.name} is busy and {model.max_queue} calls wait already. Try again shortly.", retry_after=1
+            )
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                queue.wake_one()
+            raise

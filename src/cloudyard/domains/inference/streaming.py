@@ -1,0 +1,111 @@
+"""A charged stream: chunks for the caller, and a settlement however it ends."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from cloudyard.domains.billing import UsageOutcome
+from cloudyard.domains.inference.errors import ProviderUnavailable
+from cloudyard.domains.inference.metering import StreamMeter
+from cloudyard.domains.inference.preparation import Call
+from cloudyard.domains.inference.records import Answer
+
+Finish = Callable[[StreamMeter, UsageOutcome], Awaitable[Answer]]
+
+
+class ChunkStream:
+    """Chunks of an answer as dictionaries in the field's common form, the model named as the caller did.
+
+    Iterate it to its end, or leave its context early: either way what was generated is charged, before the last
+    chunk is given out. After the end `answer` tells usage and cost.
+    """
+
+    def __init__(self, call: Call, first: bytes, rest: AsyncIterator[bytes], finish: Finish) -> None:
+        self._call = call
+        self._first: bytes | None = first
+        self._rest = rest
+        self._finish = finish
+        self._meter = StreamMeter(call.prompt_text)
+        self._head: dict[str, Any] = {}
+        self.answer: Answer | None = None
+
+    @property
+    def served_by(self) -> str:
+        """The catalogue model that answers."""
+        return self._call.model.name
+
+    @property
+    def text(self) -> str:
+        """What was delivered so far."""
+        return self._meter.delivered
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """Every chunk; the last has usage and cost if the request wanted them.
+
+        Raises `ProviderUnavailable` when the provider breaks off; what was delivered is charged.
+        """
+        if self._first is not None:
+            first, self._first = self._first, None
+            for chunk in self._seen(first):
+                yield chunk
+        try:
+            async for data in self._rest:
+                for chunk in self._seen(data):
+                    yield chunk
+        except ProviderUnavailable:
+            await self.end(UsageOutcome.PROVIDER_FAILED)
+            raise
+        answer = await self.end(UsageOutcome.COMPLETED)
+        if self._call.include_usage:
+            yield self._usage_chunk(answer)
+
+    async def end(self, outcome: UsageOutcome) -> Answer:
+        """Settle what was generated; a second call changes nothing."""
+        if self.answer is None:
+            self.answer = await self._finish(self._meter, outcome)
+        return self.answer
+
+    def _seen(self, data: bytes) -> list[dict[str, Any]]:
+        """Take one piece of upstream data into account; nothing is given out for bookkeeping chunks."""
+        chunk = _decoded(data)
+        self._meter.see(chunk)
+        chunk.pop("timings", None)
+        chunk.pop("__verbose", None)
+        chunk["model"] = self._call.requested_model
+        if not chunk.get("choices"):
+            self._head = self._head or chunk
+            return []
+        self._head = chunk
+        chunk.pop("usage", None)
+        if self._call.include_usage:
+            chunk["usage"] = None
+        return [chunk]
+
+    def _usage_chunk(self, answer: Answer) -> dict[str, Any]:
+        head = {name: value for name, value in self._head.items() if name not in ("choices", "usage")}
+        return {**head, "choices": [], "usage": usage_body(answer)}
+
+
+def usage_body(answer: Answer) -> dict[str, Any]:
+    """Usage in the field's common form, with the cost in dollars."""
+    return {
+        "prompt_tokens": answer.usage.prompt,
+        "completion_tokens": answer.usage.completion,
+        "total_tokens": answer.usage.total,
+        "cost": answer.cost_nanos / 1_000_000_000,
+    }
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    try:
+        chunk = msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise ProviderUnavailable(f"The provider's stream cannot be read: {error}.") from error
+    if not isinstance(chunk, dict):
+        raise ProviderUnavailable("The provider's stream cannot be read: a chunk is not an object.")
+    failure = chunk.get("error")
+    if failure:
+        message = failure.get("message") if isinstance(failure, dict) else failure
+        raise ProviderUnavailable(f"The provider broke off: {message}")
+    return chunk

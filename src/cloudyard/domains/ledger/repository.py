@@ -1,0 +1,74 @@
+"""What is read from the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from cloudyard.domains.ledger.models import accounts, holds, statement_lines
+from cloudyard.domains.ledger.records import (
+    Account,
+    AccountKind,
+    EntryKind,
+    HistoryEntry,
+    HoldState,
+    Wallet,
+    held_of,
+    wallet_of,
+)
+from cloudyard.foundation.database import Transaction
+
+
+async def read_wallet(tx: Transaction, user_id: str, now: datetime) -> Wallet:
+    """A user's balances; zeros for one who never had any credit."""
+    owned = (wallet_of(user_id), held_of(user_id), Account(AccountKind.OPERATOR_EARNINGS, user_id))
+    rows = await tx.all(
+        select(accounts.c.id, accounts.c.balance_nanos, accounts.c.updated_at).where(
+            accounts.c.id.in_([account.id for account in owned])
+        )
+    )
+    nanos = {row.id: row.balance_nanos for row in rows}
+    available, held, earnings = (nanos.get(account.id, 0) for account in owned)
+    updated_at = max((row.updated_at for row in rows), default=now)
+    return Wallet(user_id, available, held, earnings, updated_at)
+
+
+async def read_history(tx: Transaction, user_id: str, limit: int, offset: int) -> tuple[Sequence[HistoryEntry], int]:
+    """A page of a user's history, newest first, and how many lines there are.
+
+    Lines are numbered without gaps, so any page is found by its numbers, however deep it lies.
+    """
+    total = await tx.scalar(select(accounts.c.statement_lines).where(accounts.c.id == wallet_of(user_id).id)) or 0
+    newest = total - offset
+    rows = await tx.all(
+        select(statement_lines)
+        .where(
+            statement_lines.c.user_id == user_id,
+            statement_lines.c.number <= newest,
+            statement_lines.c.number > newest - limit,
+        )
+        .order_by(statement_lines.c.number.desc())
+    )
+    entries = [
+        HistoryEntry(
+            row.transaction_id,
+            EntryKind(row.kind),
+            row.amount_nanos,
+            row.balance_nanos,
+            row.description,
+            row.created_at,
+        )
+        for row in rows
+    ]
+    return entries, total
+
+
+async def expired_hold_ids(tx: Transaction, now: datetime, limit: int) -> list[str]:
+    """Open holds whose time is over."""
+    rows = await tx.all(
+        select(holds.c.id)
+        .where(holds.c.state == HoldState.OPEN.value, holds.c.expires_at < now)
+        .order_by(holds.c.expires_at)
+        .limit(limit)
+    )
+    return [row.id for row in rows]

@@ -1,0 +1,1 @@
+"""Programs that start from here: server, command line, model worker."""

@@ -1,0 +1,1 @@
+"""Ground that everything stands on: database, durable work, errors, time, ids, money, settings, telemetry."""

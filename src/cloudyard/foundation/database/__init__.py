@@ -1,0 +1,16 @@
+"""The database: SQLite or PostgreSQL behind one unit of work."""
+
+from cloudyard.foundation.database.engine import Database, Transaction
+from cloudyard.foundation.database.errors import DatabaseUnavailable
+from cloudyard.foundation.database.group_commit import GroupCommit
+from cloudyard.foundation.database.schema import UtcDateTime, append_only, metadata
+
+__all__ = [
+    "Database",
+    "DatabaseUnavailable",
+    "GroupCommit",
+    "Transaction",
+    "UtcDateTime",
+    "append_only",
+    "metadata",
+]

@@ -1,0 +1,85 @@
+"""Group commit: concurrent commands share one transaction, and so one disk flush.
+
+Whatever has queued while the previous group was being written forms the next group, so a lone caller
+never waits for company and a crowd pays for one flush together.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from cloudyard.foundation.database.engine import Database
+from cloudyard.foundation.errors import DomainError
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
+
+
+class GroupCommit(Generic[C, R]):
+    """Applies commands in groups, in the order of their submission.
+
+    `apply` gets an open transaction and a group, and answers each command with its outcome or with the
+    `DomainError` that refuses it; a refused command must have written nothing.
+    """
+
+    def __init__(self, database: Database, apply: Apply[C, R], *, largest: int = 512) -> None:
+        self._database = database
+        self._apply = apply
+        self._largest = largest
+        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, command: C) -> R:
+        """Queue a command and wait until it is durable.
+
+        A caller that is cancelled meanwhile does not undo its command. Raises what `apply` refused it with.
+        """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._drain(), name="group-commit")
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._largest)
+                await self._commit([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._worker = None
+
+    async def _commit(self, group: list[tuple[C, asyncio.Future[R]]]) -> None:
+        commands = [command for command, _ in group]
+        try:
+            outcomes = await self._database.run(lambda connection: self._apply(connection, commands))
+        except IntegrityError as error:
+            await self._commit_each(group, error)
+        except Exception as error:  # noqa: BLE001 - handed to every waiting caller, none is swallowed
+            for _, future in group:
+                _resolve(future, error)
+        else:
+            for (_, future), outcome in zip(group, outcomes, strict=True):
+                _resolve(future, outcome)
+
+    async def _commit_each(self, group: list[tuple[C, asyncio.Future[R]]], error: IntegrityError) -> None:
+        """One bad command must not fail its neighbours: on a refused group each is tried alone."""
+        if len(group) == 1:
+            _resolve(group[0][1], error)
+            return
+        for member in group:
+            await self._commit([member])
+
+
+def _resolve(future: asyncio.Future[R], outcome: R | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,19 @@
+"""Work that survives a crash: outbox events, leased rows, schedules, idempotency keys."""
+
+from cloudyard.foundation.durable.background import BackgroundWork
+from cloudyard.foundation.durable.idempotency import IdempotencyKeys, StoredAnswer
+from cloudyard.foundation.durable.outbox import Consumer, Delivered, Dispatcher, Event, Outbox
+from cloudyard.foundation.durable.schedules import Schedule, Scheduler
+
+__all__ = [
+    "BackgroundWork",
+    "Consumer",
+    "Delivered",
+    "Dispatcher",
+    "Event",
+    "IdempotencyKeys",
+    "Outbox",
+    "Schedule",
+    "Scheduler",
+    "StoredAnswer",
+]

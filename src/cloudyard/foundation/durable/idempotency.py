@@ -1,0 +1,164 @@
+"""Idempotency keys: the same key and body give the same answer, once.
+
+Follows draft-ietf-httpapi-idempotency-key-header-07: a repeat while the first is in flight and a key that
+comes with another body are both refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.database import Database, UtcDateTime, metadata
+from cloudyard.foundation.errors import DomainError, ErrorKind, InvalidInput
+
+KEPT_FOR = timedelta(hours=24)
+IN_FLIGHT_FOR = timedelta(minutes=15)
+LONGEST_KEY = 255
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("scope", String(128), primary_key=True),
+    Column("key", String(LONGEST_KEY), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("status", Integer),
+    Column("headers", JSON),
+    Column("body", LargeBinary),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+
+class IdempotencyKeyInFlight(DomainError):
+    """The first request with this key has not ended yet."""
+
+    code = "idempotency_key_in_flight"
+    kind = ErrorKind.CONFLICT
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key was used before with another request body."""
+
+    code = "idempotency_key_reused"
+    kind = ErrorKind.INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer as it was given the first time."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClaim:
+    """The right to answer the first request of a key. `scope` is the caller and the operation."""
+
+    scope: str
+    key: str
+
+
+class IdempotencyKeys:
+    """Keeps the answers of requests that carried a key, for a day."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def begin(self, scope: str, key: str, fingerprint: str) -> KeyClaim | StoredAnswer:
+        """Claim a key, or get the stored answer of its first use.
+
+        Raises `IdempotencyKeyInFlight`, `IdempotencyKeyReused` or `InvalidInput`.
+        """
+        if not 1 <= len(key) <= LONGEST_KEY:
+            raise InvalidInput(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.", field="Idempotency-Key")
+        now = self._clock.now()
+        table = idempotency_keys
+        try:
+            async with self._database.transaction() as tx:
+                await tx.execute(
+                    delete(table).where(table.c.scope == scope, table.c.key == key, table.c.expires_at < now)
+                )
+                await tx.execute(
+                    insert(table).values(scope=scope, key=key, fingerprint=fingerprint, expires_at=now + IN_FLIGHT_FOR)
+                )
+        except IntegrityError:
+            return await self._stored(scope, key, fingerprint)
+        return KeyClaim(scope, key)
+
+    def completion(self, claim: KeyClaim, answer: StoredAnswer) -> "Completion":
+        """The write that stores an answer, to run inside the transaction of the change it belongs to."""
+        return Completion(claim, answer, self._clock)
+
+    async def complete(self, claim: KeyClaim, answer: StoredAnswer) -> None:
+        """Store the answer in a transaction of its own (where the change itself is idempotent)."""
+        await self._database.run(self.completion(claim, answer))
+
+    async def abandon(self, claim: KeyClaim) -> None:
+        """Forget a key whose request changed nothing, so that a retry may run."""
+        table = idempotency_keys
+        async with self._database.transaction() as tx:
+            await tx.execute(
+                delete(table).where(table.c.scope == claim.scope, table.c.key == claim.key, table.c.status.is_(None))
+            )
+
+    async def prune(self) -> None:
+        """Forget keys that are past their time."""
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(idempotency_keys).where(idempotency_keys.c.expires_at < self._clock.now()))
+
+    async def _stored(self, scope: str, key: str, fingerprint: str) -> StoredAnswer:
+        table = idempotency_keys
+        async with self._database.reading() as tx:
+            row = await tx.first(select(table).where(table.c.scope == scope, table.c.key == key))
+        if row is not None and row.fingerprint != fingerprint:
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was already used with another request body. Use a new key for a new request.",
+                field="Idempotency-Key",
+            )
+        if row is None or row.status is None:
+            raise IdempotencyKeyInFlight(
+                "The first request with this Idempotency-Key is still running. Wait for it, then ask again.",
+                retry_after=1,
+            )
+        return StoredAnswer(row.status, row.headers or {}, row.body or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A write of one stored answer, callable inside any transaction."""
+
+    claim: KeyClaim
+    answer: StoredAnswer
+    clock: Clock
+
+    def __call__(self, connection: Connection) -> None:
+        """Store the answer."""
+        table = idempotency_keys
+        connection.execute(
+            update(table)
+            .where(table.c.scope == self.claim.scope, table.c.key == self.claim.key)
+            .values(
+                status=self.answer.status,
+                headers=dict(self.answer.headers),
+                body=self.answer.body,
+                expires_at=self.clock.now() + KEPT_FOR,
+            )
+        )

@@ -1,0 +1,93 @@
+"""Schedules: jobs that run every so often, in one process at a time however many there are."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Column, Row, String, Table, Text, select
+
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.database import Database, UtcDateTime, metadata
+from cloudyard.foundation.database.upsert import insert_or_ignore
+from cloudyard.foundation.durable.leases import claim, give_back, lease_columns
+
+log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 1.0
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("last_run_at", UtcDateTime),
+    Column("last_error", Text),
+    *lease_columns(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A job and its rhythm. `run` must bear being run again after a crash in its middle."""
+
+    name: str
+    every: timedelta
+    run: Callable[[], Awaitable[object]]
+    lease: timedelta = timedelta(minutes=5)
+
+
+class Scheduler:
+    """Runs the schedules whose time has come."""
+
+    def __init__(self, database: Database, clock: Clock, jobs: Sequence[Schedule]) -> None:
+        self._database = database
+        self._clock = clock
+        self._jobs = {job.name: job for job in jobs}
+
+    async def run(self) -> None:
+        """Run due jobs for ever."""
+        await self.register()
+        while True:
+            await self.run_due()
+            await self._clock.sleep(TICK_SECONDS)
+
+    async def register(self) -> None:
+        """Write a row for every job that has none yet, due at once."""
+        async with self._database.transaction() as tx:
+            known = {row.name for row in await tx.all(select(schedules.c.name))}
+            for name in self._jobs.keys() - known:
+                await tx.execute(insert_or_ignore(tx.dialect, schedules).values(name=name, due_at=self._clock.now()))
+
+    async def run_due(self) -> int:
+        """Run what is due, one after the other; the number of jobs run."""
+        ran = 0
+        for job in self._jobs.values():
+            row = await self._claim(job)
+            if row is not None:
+                await self._run(job, row)
+                ran += 1
+        return ran
+
+    async def _claim(self, job: Schedule) -> Row[Any] | None:
+        now = self._clock.now()
+        async with self._database.reading() as tx:
+            due = await tx.scalar(
+                select(schedules.c.name).where(schedules.c.name == job.name, schedules.c.due_at <= now)
+            )
+        if due is None:
+            return None
+        async with self._database.transaction() as tx:
+            rows = await claim(tx, schedules, now=now, lease=job.lease, limit=1, where=[schedules.c.name == job.name])
+        return rows[0] if rows else None
+
+    async def _run(self, job: Schedule, row: Row[Any]) -> None:
+        failure: str | None = None
+        try:
+            await job.run()
+        except Exception as error:  # noqa: BLE001 - a failing job must not stop the others; it is logged and kept
+            failure = f"{type(error).__name__}: {error}"
+            log.error("scheduled job failed", job=job.name, error=failure)
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            await give_back(tx, schedules, row, due_at=now + job.every, last_run_at=now, last_error=failure, attempts=0)

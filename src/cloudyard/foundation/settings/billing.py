@@ -1,0 +1,24 @@
+"""Credits and prices."""
+
+from decimal import Decimal
+
+from pydantic import BaseModel, Field
+
+
+class PriceSettings(BaseModel):
+    """One price: dollars for so many units of a meter."""
+
+    meter: str = Field(description="input_token, output_token, second, gb_hour or call.")
+    usd: Decimal = Field(ge=0, description="Dollars.")
+    per: int = Field(1, gt=0, description="Units that `usd` buys, e.g. 1000000 tokens.")
+
+
+class BillingSettings(BaseModel):
+    """Credits and prices."""
+
+    credits_per_usd: int = Field(100, gt=0, description="Credits in a dollar; must divide 1,000,000,000.")
+    welcome_credits: int = Field(1000, ge=0, description="Credits given to a new user.")
+    hold_seconds: int = Field(600, ge=30, description="Life of a hold that nobody extends.")
+    prices: dict[str, list[PriceSettings]] = Field(
+        default_factory=dict, description="Price book entries by SKU, e.g. `model:smollm2-135m`."
+    )

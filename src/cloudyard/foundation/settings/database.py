@@ -1,0 +1,12 @@
+"""Which database holds everything."""
+
+from pydantic import BaseModel, Field
+
+
+class DatabaseSettings(BaseModel):
+    """SQLite on one machine, PostgreSQL for more."""
+
+    url: str | None = Field(
+        None, description="`sqlite:///path` or `postgresql://user:password@host/name`; default: a file in data_dir."
+    )
+    pool_size: int = Field(10, gt=0, description="Open connections a process keeps.")

@@ -1,0 +1,111 @@
+"""Structured logs: one JSON object a line for machines, or colours for people.
+
+Lines of libraries that use the standard `logging` come out in the same shape.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, BinaryIO
+
+import msgspec
+import structlog
+from structlog.typing import Processor
+
+from cloudyard.foundation.settings.telemetry import TelemetrySettings
+from cloudyard.foundation.telemetry.context import request_context
+
+EventDict = MutableMapping[str, Any]
+
+# Their info lines repeat what the access line and our own start-up lines say.
+QUIET_LIBRARIES = ("uvicorn", "aiosqlite", "asyncio", "httpcore", "httpx2", "aiohttp")
+
+
+def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = None) -> None:
+    """Set up logging for the process, to standard error unless a stream is given. Call it once, at start."""
+    target = stream or sys.stderr.buffer
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[Processor] = [_add_request, structlog.processors.add_log_level, _add_time]
+    renderer: list[Processor] = (
+        [structlog.processors.dict_tracebacks, _JsonRenderer()]
+        if settings.log_format == "json"
+        else [_ConsoleRenderer(colors=target.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(target),
+        cache_logger_on_first_use=True,
+    )
+    _take_over_standard_logging(level, target, [*shared, _drop_color_message], renderer)
+
+
+class _JsonRenderer:
+    """Renders with msgspec; a value that JSON does not know is shown as its text."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder(enc_hook=str, order=None).encode
+
+    def __call__(self, _logger: object, _method: str, event_dict: EventDict) -> bytes:
+        return self._encode(event_dict)
+
+
+class _ConsoleRenderer:
+    """structlog's renderer for people, as bytes."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._render = structlog.dev.ConsoleRenderer(colors=colors)
+
+    def __call__(self, logger: Any, method: str, event_dict: EventDict) -> bytes:
+        return self._render(logger, method, event_dict).encode()
+
+
+class _StandardHandler(logging.Handler):
+    """Gives records of the standard library's loggers the shape of ours."""
+
+    def __init__(self, target: BinaryIO, processors: list[Processor]) -> None:
+        super().__init__()
+        self._logger = structlog.BytesLogger(target)
+        self._processors = processors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: Any = {"event": record.getMessage(), "logger": record.name}
+            if record.exc_info:
+                event["exc_info"] = record.exc_info
+            for process in self._processors:
+                event = process(self._logger, record.levelname.lower(), event)
+            self._logger.msg(event)
+        except Exception:  # noqa: BLE001 - what the standard library's handlers do: a bad log call fails no request
+            self.handleError(record)
+
+
+def _take_over_standard_logging(
+    level: int, target: BinaryIO, shared: list[Processor], renderer: list[Processor]
+) -> None:
+    root = logging.getLogger()
+    root.handlers = [_StandardHandler(target, [*shared, *renderer])]
+    root.setLevel(level)
+    for name in QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def _add_request(_logger: object, _method: str, event_dict: EventDict) -> EventDict:
+    context = request_context.get()
+    if context is not None:
+        event_dict["request_id"] = context.request_id
+        event_dict["surface"] = context.surface
+        if context.user_id is not None:
+            event_dict["user_id"] = context.user_id
+        if context.trace_id is not None:
+            event_dict["trace_id"] = context.trace_id
+    return event_dict
+
+
+_add_time = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def _drop_color_message(_logger: object, _method: str, event_dict: EventDict) -> EventDict:
+    event_dict.pop("color_message", None)
+    return event_dict

@@ -1,0 +1,1 @@
+"""The published APIs, each a thin translation of the domains."""

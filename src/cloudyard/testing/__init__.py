@@ -1,0 +1,1 @@
+"""Factories, simulators and conformance suites for tests."""

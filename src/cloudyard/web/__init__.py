@@ -1,0 +1,1 @@
+"""What surfaces share: authentication, paging, rate limits, streaming, uploads."""
