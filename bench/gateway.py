@@ -172,6 +172,7 @@ def _outcome(
         "p50 and p99 at one connection, requests/s at 64; the median of the rounds, their span in brackets.",
     ]
     if charged:
+        notes.append("Cloudyard has a hold and its settlement on disk for every answer before the answer ends.")
         notes.append(
             f"Cloudyard answered {charged['answered']:,.0f} measured requests, charged {charged['charged']:,.0f}"
             " (the rest left with wrk before their answer, or are samples), and `cloudyard ledger verify` agreed."

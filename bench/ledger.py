@@ -9,6 +9,7 @@ measurement begins with an empty database and ends with the whole ledger recompu
 import argparse
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(directory: Path, arguments: argparse.Namespace) -> Outcome:
     """Measure and compare."""
-    machine = describe(directory)
+    machine = describe(directory) | {"sqlite": sqlite3.sqlite_version}
     speeds: Speeds = {}
     if not arguments.only:
         speeds |= _charge_everywhere("SQLite", arguments.seconds, lambda name: f"sqlite:///{directory / name}.db")

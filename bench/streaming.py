@@ -6,6 +6,7 @@ the rounds. Each round has prompts of its own, so that no prompt cache helps eit
 """
 
 import argparse
+import importlib.metadata
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +50,9 @@ def run(directory: Path, arguments: argparse.Namespace) -> Outcome:
     """Measure and compare."""
     model = ensure_model()
     machine = describe(directory) | {"model": f"{model.name} from {MODEL_WHEEL}"}
-    machine["engine"] = f"{LOCAL_SLOTS} slots, {LOCAL_THREADS} threads"
+    machine["engine"] = (
+        f"xllamacpp {importlib.metadata.version('xllamacpp')}, {LOCAL_SLOTS} slots, {LOCAL_THREADS} threads"
+    )
     with llama(directory, model) as (direct, _):
         if arguments.only:
             rounds = _measure({"direct": direct}, arguments)
@@ -97,7 +100,7 @@ def _prompt(serial: str, stream: int) -> str:
 
 def _progress(rounds: Rounds) -> str:
     return ", ".join(
-        f"{name} {measured[-1].tokens_per_second:.1f} tokens/s with {streams} streams"
+        f"{name} {measured[-1].tokens_per_second:.1f} tokens/s with {_title(streams)}"
         for streams, by_name in rounds.items()
         for name, measured in by_name.items()
     )
@@ -133,8 +136,12 @@ def _table(rounds: Rounds) -> Table:
         for name, measured in by_name.items():
             ratio = f"{_ratio(by_name):.1%}" if name == "cloudyard" else ""
             wait = statistics.median(batch.first_token_ms for batch in measured)
-            rows.append([f"{name}, {streams} streams", f"{_speed(measured):.1f}", ratio, f"{wait:.0f}"])
+            rows.append([f"{name}, {_title(streams)}", f"{_speed(measured):.1f}", ratio, f"{wait:.0f}"])
     return Table(["", "tokens/s", "of direct", "first token after, ms"], rows)
+
+
+def _title(streams: int) -> str:
+    return "1 stream" if streams == 1 else f"{streams} streams"
 
 
 def _speed(measured: Sequence[Batch]) -> float:
@@ -153,7 +160,7 @@ def _identical(by_name: Mapping[str, Sequence[Batch]]) -> tuple[int, int]:
 
 def _detail(rounds: Rounds) -> dict[str, Any]:
     return {
-        f"{name}, {streams} streams": [
+        f"{name}, {_title(streams)}": [
             {
                 "tokens": batch.tokens,
                 "tokens_per_s": round(batch.tokens_per_second, 3),

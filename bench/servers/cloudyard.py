@@ -72,8 +72,13 @@ max_output_tokens = 1024
 name = "llama.cpp"
 kind = "local"
 path = "{path}"
-"""
 
+[billing.prices]
+"model:{model}" = [
+    {{ meter = "input_token", usd = "0.10", per = 1000000 }},
+    {{ meter = "output_token", usd = "0.20", per = 1000000 }},
+]
+"""
 
 # What xllamacpp must be given, driven directly, to be the same engine as the server's worker.
 DIRECT_PARALLEL = LOCAL_SLOTS

@@ -1,6 +1,7 @@
 """The machine a table was made on."""
 
 import datetime
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -24,6 +25,7 @@ def describe(directory: Path) -> dict[str, str]:
         "system": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}",
         "disk": f"{_file_system(directory)}, {flushes_per_second(directory):.0f} fdatasync/s",
         "load before the bench": f"{load:.1f}",
+        "cloudyard": importlib.metadata.version("cloudyard"),
         "python": platform.python_version(),
     }
 

@@ -16,7 +16,7 @@ import xllamacpp
 from cloudyard.backends.local_models.handshake import WorkerOrder, WorkerReport, encode_line
 
 PR_SET_PDEATHSIG = 1
-LOG_WARNINGS = 2
+LOG_ERRORS = 1
 # llama.cpp looks at cancelled requests between two batches: at some 250 tokens/s, 64 tokens are a quarter of a second.
 CHAT_BATCH_TOKENS = 64
 # The kernel takes a worker before the server when memory runs out (proc(5), range -1000..1000).
@@ -77,7 +77,7 @@ def _parameters(order: WorkerOrder) -> xllamacpp.CommonParams:
     params.endpoint_slots = False
     params.ui = False
     params.cache_ram_mib = 0
-    params.verbosity = LOG_WARNINGS
+    params.verbosity = LOG_ERRORS
     return params
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 import structlog
@@ -14,6 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import ExceptionHandler
+from starlette.websockets import WebSocket, WebSocketState
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.web.policy import Header
@@ -48,6 +50,10 @@ STATUS_OF_CODE: Mapping[str, int] = MappingProxyType(
 )
 
 LEFT = 499
+
+# RFC 6455, section 7.4.1
+CLOSE_REFUSED = 1008
+CLOSE_FAILED = 1011
 
 
 class ClientLeft(Exception):
@@ -115,6 +121,12 @@ class MalformedRequest(DomainError):
         self.issues = tuple(issues)
 
 
+class UnreadableJson(MalformedRequest):
+    """The body is no JSON that can be read without doubt."""
+
+    code = "unreadable_json"
+
+
 def issues_of(error: DomainError) -> tuple[Issue, ...]:
     """What is wrong with which input, for surfaces that list it."""
     if isinstance(error, MalformedRequest):
@@ -151,18 +163,14 @@ class ErrorRenderer(Protocol):
 class StatusTable:
     """Statuses of errors: by code, else by kind; a surface's own entries go before the shared ones."""
 
-    def __init__(self, by_kind: Mapping[ErrorKind, int] | None = None, by_code: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, by_kind: Mapping[ErrorKind, int] | None = None, by_code: Mapping[str, int] | None = None
+    ) -> None:
         self._by_kind = {**STATUS_OF_KIND, **(by_kind or {})}
-        own_kinds = frozenset(by_kind or ())
         self._by_code = {**STATUS_OF_CODE, **(by_code or {})}
-        self._own_codes = frozenset(by_code or ())
-        self._own_kinds = own_kinds
 
     def __call__(self, error: DomainError) -> int:
-        shared_code_wins = error.kind not in self._own_kinds or error.code in self._own_codes
-        if error.code in self._by_code and shared_code_wins:
-            return self._by_code[error.code]
-        return self._by_kind[error.kind]
+        return self._by_code.get(error.code) or self._by_kind[error.kind]
 
 
 def phrase(status: int) -> str:
@@ -217,9 +225,16 @@ class ProblemRenderer:
 def install_error_handlers(app: FastAPI, renderer: ErrorRenderer) -> None:
     """Render every failure of a FastAPI app in the surface's shape."""
 
-    async def render(connection: HTTPConnection, error: Exception) -> Response:
+    async def render(connection: HTTPConnection, error: Exception) -> Response | None:
         failure = as_domain_error(error)
-        rendered = renderer.render(failure, connection.scope["state"]["request_id"])
+        state = connection.scope["state"]
+        if isinstance(error, DomainError) and error.kind is ErrorKind.INTERNAL:
+            log.error("request failed", exc_info=error)  # any other failure of ours is raised on and logged by the gate
+        state["error_code"] = failure.code
+        rendered = renderer.render(failure, state["request_id"])
+        if isinstance(connection, WebSocket) and connection.application_state is not WebSocketState.CONNECTING:
+            await connection.close(CLOSE_FAILED if rendered.status >= 500 else CLOSE_REFUSED)
+            return None
         response = Response(rendered.body, rendered.status, media_type=rendered.content_type)
         for name, value in rendered.headers:
             response.headers.append(name.decode(), value.decode("latin-1"))
@@ -231,14 +246,17 @@ def install_error_handlers(app: FastAPI, renderer: ErrorRenderer) -> None:
         return Response(status_code=LEFT)
 
     for handled in (DomainError, HTTPException, RequestValidationError, Exception):
-        app.add_exception_handler(handled, render)
+        app.add_exception_handler(handled, cast(ExceptionHandler, render))
     app.add_exception_handler(ClientLeft, left)
 
 
 def as_domain_error(error: Exception) -> DomainError:
-    """The failure in our own vocabulary, whatever part of the web framework raised it."""
+    """The failure in our own vocabulary, whatever part of the web framework raised it.
+
+    Of a failure of ours nothing is told but that it happened.
+    """
     if isinstance(error, DomainError):
-        return error
+        return error if error.kind is not ErrorKind.INTERNAL else internal_error()
     if isinstance(error, RequestValidationError):
         issues = [_issue(problem["loc"], problem["msg"]) for problem in error.errors()]
         return MalformedRequest("Invalid request parameters", issues)

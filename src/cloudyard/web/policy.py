@@ -1,4 +1,4 @@
-"""What is particular to a surface, declared and not coded: its place, limits, headers and paths with rules of their own."""
+"""What is particular to a surface, declared and not coded: its place, limits, headers, special paths."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,15 @@ Header = tuple[bytes, bytes]
 
 API_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+EXPOSED_HEADERS = (
+    "X-Request-ID",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+)
 WEBSOCKET = "WEBSOCKET"
 
 
@@ -85,9 +94,7 @@ def x_ratelimit_headers(taken: Sequence[Taken], now: float) -> list[Header]:
 def draft_ratelimit_headers(taken: Sequence[Taken], now: float) -> list[Header]:
     """`RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4."""
     policies = ", ".join(f'"{t.rule}";q={t.limit.amount};w={t.limit.seconds}' for t in taken)
-    current = ", ".join(
-        f'"{t.rule}";r={t.verdict.remaining};t={max(0, t.verdict.reset_at - int(now))}' for t in taken
-    )
+    current = ", ".join(f'"{t.rule}";r={t.verdict.remaining};t={max(0, t.verdict.reset_at - int(now))}' for t in taken)
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", current.encode())]
 
 
@@ -117,7 +124,7 @@ class SurfacePolicy:
     referrer_policy: str = "no-referrer"
     hsts_seconds: int = 31_536_000
     cors_methods: tuple[str, ...] = ALL_METHODS
-    cors_exposed_headers: tuple[str, ...] = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+    cors_exposed_headers: tuple[str, ...] = EXPOSED_HEADERS
 
     def security_headers(self, *, https: bool) -> tuple[Header, ...]:
         """Headers of every answer but the content policy. HSTS only where it came by https (RFC 6797, 7.2)."""

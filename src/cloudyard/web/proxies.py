@@ -39,8 +39,10 @@ def limit_key_of(address: str) -> str:
     if ":" not in address:
         return address
     parsed = _parsed(address)
-    if not isinstance(parsed, IPv6Address):
+    if parsed is None:
         return address
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
     return str(IPv6Network((parsed, 64), strict=False))
 
 

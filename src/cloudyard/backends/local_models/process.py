@@ -1,6 +1,7 @@
 """One run of one model worker: spawned, ready, ended."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 import sys
@@ -18,11 +19,11 @@ PASSED_ON = frozenset({"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL"
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "VK_", "GGML_", "LLAMA_", "OMP_")
 
 
-class WorkerStartFailed(Exception):
-    """A worker did not become ready.
+class WorkerFailed(Exception):
+    """A worker did not become ready, or ended by itself.
 
-    `reason` may be shown to callers, `detail` is for operators. `model_at_fault` tells whether the model file is to
-    blame, so that it would fail again, rather than the process.
+    `reason` may be shown to callers, `detail` is for operators. `model_at_fault`: the model file is to blame, so the
+    next worker will fail in the same way until somebody changes it.
     """
 
     def __init__(self, reason: str, detail: str, *, model_at_fault: bool) -> None:
@@ -43,46 +44,53 @@ class WorkerProcess:
     async def start(cls, model: LocalModel, *, api_key: str, log: Path, timeout: float) -> Self:
         """Spawn a worker for `model` and wait until it has loaded it; `timeout` in seconds.
 
-        Raises WorkerStartFailed. Whatever goes wrong, cancellation included, no process is left behind.
+        Raises WorkerFailed. Whatever goes wrong, cancellation included, no process is left behind.
         """
-        _require_file(model)
-        with open_rotated(log) as output:
-            process = await _spawn(model, output)
+        process = await _spawn(model, log)
         try:
             async with asyncio.timeout(timeout):
                 report = await _hand_over(process, _order(model, api_key))
-            if report.base_url:
-                return cls(process, Endpoint(base_url=report.base_url, api_key=api_key))
-            raise await _load_failure(process, model, report, log)
-        except TimeoutError as error:
+            if report.base_url is None:
+                raise await _load_failure(process, model, report, log)
+        except BaseException as error:
             await _end(process, grace=0)
-            reason = f"its worker did not start within {timeout:g} s"
-            raise WorkerStartFailed(reason, f"{reason}; its log is {log}", model_at_fault=False) from error
-        except BaseException:
-            await _end(process, grace=0)
+            if isinstance(error, TimeoutError):
+                reason = f"its worker did not load it within {timeout:g} s"
+                raise WorkerFailed(reason, f"{reason}; see {log}", model_at_fault=False) from error
             raise
+        return cls(process, Endpoint(base_url=report.base_url, api_key=api_key))
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
-    async def ended(self) -> str:
-        """Wait until the process is gone; says how it went."""
-        return _describe_exit(await self._process.wait())
+    async def failed(self) -> WorkerFailed:
+        """Wait until the process has ended by itself, which it should not; says how."""
+        reason = f"its worker ended ({_describe_exit(await self._process.wait())}) and is being restarted"
+        return WorkerFailed(reason, reason, model_at_fault=False)
 
     async def stop(self, grace: float) -> None:
         """SIGTERM, then SIGKILL after `grace` seconds; the process is gone when this returns."""
         await _end(self._process, grace)
 
 
-def _require_file(model: LocalModel) -> None:
+async def _spawn(model: LocalModel, log: Path) -> asyncio.subprocess.Process:
     if not model.path.is_file():
-        reason = "its model file is missing; an operator can fetch the default models with `cloudyard models fetch`"
-        raise WorkerStartFailed(reason, f"the model file {model.path} is missing", model_at_fault=True)
+        reason = "its model file is missing; `cloudyard models fetch` gets the default models"
+        raise WorkerFailed(reason, f"the model file {model.path} is missing", model_at_fault=True)
+    if importlib.util.find_spec("xllamacpp") is None:
+        reason = "llama.cpp is not installed here: pip install 'cloudyard[local]'"
+        raise WorkerFailed(reason, reason, model_at_fault=False)
+    try:
+        with open_rotated(log) as output:
+            return await _execute(model, output)
+    except OSError as error:
+        reason = "its worker cannot be started"
+        raise WorkerFailed(reason, f"{reason}: {error}", model_at_fault=False) from error
 
 
-async def _spawn(model: LocalModel, output: BinaryIO) -> asyncio.subprocess.Process:
+async def _execute(model: LocalModel, output: BinaryIO) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", WORKER_MODULE, model.name),
         stdin=asyncio.subprocess.PIPE,
@@ -97,9 +105,7 @@ async def _spawn(model: LocalModel, output: BinaryIO) -> asyncio.subprocess.Proc
 def _environment() -> dict[str, str]:
     """Nothing of the server's secrets: a worker reads files that others made."""
     return {
-        name: value
-        for name, value in os.environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
 
 
@@ -118,25 +124,21 @@ def _order(model: LocalModel, api_key: str) -> WorkerOrder:
 async def _hand_over(process: asyncio.subprocess.Process, order: WorkerOrder) -> WorkerReport:
     """Give the order and wait for the report; an empty report when the process ended without one."""
     assert process.stdin and process.stdout  # noqa: S101 - both were asked for as pipes
-    try:
-        process.stdin.write(encode_line(order))
-        await process.stdin.drain()
-    except ConnectionError:
-        return WorkerReport()
+    process.stdin.write(encode_line(order))
     line = await process.stdout.readline()
     return msgspec.json.decode(line, type=WorkerReport) if line else WorkerReport()
 
 
 async def _load_failure(
     process: asyncio.subprocess.Process, model: LocalModel, report: WorkerReport, log: Path
-) -> WorkerStartFailed:
+) -> WorkerFailed:
     how = _describe_exit(await process.wait())
     lines = last_errors(log)
     if report.error:
         reason = "llama.cpp cannot load its model file, which may be damaged or of an unknown architecture"
-        return WorkerStartFailed(reason, f"cannot load {model.path}: {report.error} {lines}", model_at_fault=True)
+        return WorkerFailed(reason, f"cannot load {model.path}: {report.error} {lines}", model_at_fault=True)
     reason = f"its worker ended while it was starting ({how})"
-    return WorkerStartFailed(reason, f"{reason}; its log {log} ends: {lines}", model_at_fault=False)
+    return WorkerFailed(reason, f"{reason}; its log {log} ends: {lines}", model_at_fault=False)
 
 
 async def _end(process: asyncio.subprocess.Process, grace: float) -> None:

@@ -26,8 +26,8 @@ from cloudyard.foundation.settings.security import SecuritySettings
 class Purpose(StrEnum):
     """What a mailed token is good for."""
 
-    VERIFY_EMAIL = "verify_email"
-    RESET_PASSWORD = "reset_password"
+    VERIFY = "verify"
+    RESET = "reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,15 @@ class Redeemed:
     email: str
 
 
-_PAGES = {Purpose.VERIFY_EMAIL: "verify-email", Purpose.RESET_PASSWORD: "reset-password"}
-_LETTERS = {Purpose.VERIFY_EMAIL: LetterKind.VERIFY_EMAIL, Purpose.RESET_PASSWORD: LetterKind.RESET_PASSWORD}
+_PAGES = {Purpose.VERIFY: "verify-email", Purpose.RESET: "reset-password"}
+_LETTERS = {Purpose.VERIFY: LetterKind.VERIFY, Purpose.RESET: LetterKind.RESET}
 
 
 class AccountMail:
-    """Writes mail requests into the outbox. Links are `<link_base>/verify-email?token=` and `/reset-password?token=`."""
+    """Writes mail requests into the outbox.
+
+    Links are `<link_base>/verify-email?token=...` and `<link_base>/reset-password?token=...`.
+    """
 
     def __init__(
         self, outbox: Outbox, clock: Clock, ids: Ids, box: SecretBox, settings: SecuritySettings, *, link_base: str
@@ -54,17 +57,17 @@ class AccountMail:
         self._box = box
         self._link_base = link_base.rstrip("/")
         self._lives = {
-            Purpose.VERIFY_EMAIL: timedelta(seconds=settings.verification_token_seconds),
-            Purpose.RESET_PASSWORD: timedelta(seconds=settings.reset_token_seconds),
+            Purpose.VERIFY: timedelta(seconds=settings.verification_token_seconds),
+            Purpose.RESET: timedelta(seconds=settings.reset_token_seconds),
         }
 
     async def verification(self, tx: Transaction, user: User) -> None:
         """Ask the user to verify the address."""
-        await self._send_link(tx, Purpose.VERIFY_EMAIL, user.email, user)
+        await self._send_link(tx, Purpose.VERIFY, user.email, user)
 
     async def password_reset(self, tx: Transaction, email: str, user: User | None) -> None:
         """Offer a new password. Without a user the same is done but for the sending, so that it takes as long."""
-        await self._send_link(tx, Purpose.RESET_PASSWORD, email, user)
+        await self._send_link(tx, Purpose.RESET, email, user)
 
     async def password_changed(self, tx: Transaction, user: User) -> None:
         """Tell the user that the password is another now."""
@@ -75,7 +78,7 @@ class AccountMail:
     async def email_changed(self, tx: Transaction, user: User, old_email: str) -> None:
         """Tell the former address that it is no longer used."""
         await self._outbox.emit(
-            tx, letter_event(self._box, _subject(user, old_email), Letter(LetterKind.EMAIL_CHANGED, old_email))
+            tx, letter_event(self._box, _subject(user, old_email), Letter(LetterKind.ADDRESS_CHANGED, old_email))
         )
 
     async def peek(self, tx: Transaction, purpose: Purpose, token: str) -> Redeemed:
@@ -130,7 +133,8 @@ def _subject(user: User | None, email: str) -> str:
 def _redeemed(row: Row[Any] | None) -> Redeemed:
     if row is None:
         raise InvalidLink(
-            "This link is not valid: it was used before, has expired, or a newer one replaced it. Ask for a new one.",
+            "This link is not valid: it was used before, has expired, or the account has changed since. "
+            "Ask for a new one.",
             field="token",
         )
     return Redeemed(row.user_id, row.email)

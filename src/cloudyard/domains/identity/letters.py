@@ -18,10 +18,10 @@ MAIL_REQUESTED = "mail.requested"
 class LetterKind(StrEnum):
     """Which mail it is."""
 
-    VERIFY_EMAIL = "verify_email"
-    RESET_PASSWORD = "reset_password"
-    EMAIL_CHANGED = "email_changed"
-    PASSWORD_CHANGED = "password_changed"
+    VERIFY = "verify"
+    RESET = "reset"
+    ADDRESS_CHANGED = "address_changed"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -53,17 +53,17 @@ _IGNORE = "If this was not you, ignore this mail: nothing has changed."
 _ACT = "If this was not you, ask for a new password at once and tell your administrator."
 
 _WORDS = {
-    LetterKind.VERIFY_EMAIL: _Words(
+    LetterKind.VERIFY: _Words(
         "Verify your e-mail address",
         "Welcome to Cloudyard. Open this link to verify your e-mail address:",
         "If you have no account here, ignore this mail.",
     ),
-    LetterKind.RESET_PASSWORD: _Words(
+    LetterKind.RESET: _Words(
         "Choose a new password",
         "Somebody asked for a new password for your Cloudyard account. Open this link to choose one:",
         _IGNORE,
     ),
-    LetterKind.EMAIL_CHANGED: _Words(
+    LetterKind.ADDRESS_CHANGED: _Words(
         "Your e-mail address was changed",
         "Your Cloudyard account has another e-mail address now; this one is no longer used.",
         _ACT,

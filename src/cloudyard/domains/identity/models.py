@@ -32,7 +32,9 @@ users = Table(
     Column("phone", String(32)),
     Column("timezone", String(64)),
     Column("language", String(35)),
-    Column("role", String(16), CheckConstraint("role IN ('user', 'node_operator', 'admin')", name="role"), nullable=False),
+    Column(
+        "role", String(16), CheckConstraint("role IN ('user', 'node_operator', 'admin')", name="role"), nullable=False
+    ),
     Column("status", String(16), CheckConstraint("status IN ('active', 'suspended')", name="status"), nullable=False),
     Column("email_verified", Boolean, nullable=False),
     Column("password_hash", String(255), nullable=False),

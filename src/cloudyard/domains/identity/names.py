@@ -39,7 +39,7 @@ def _ascii_email(address: str) -> str:
     local, _, domain = address.rpartition("@")
     private = _PRIVATE_DOMAIN.fullmatch(domain) is not None
     suffix = ".example.com" if private else ""  # the validator refuses private names by themselves
-    checked = validate_email(f"{local}@{domain}{suffix}", check_deliverability=False, allow_smtputf8=False)
+    checked = validate_email(f"{local}@{domain}{suffix}", check_deliverability=False, allow_smtputf8=False, strict=True)
     assert checked.ascii_email is not None  # noqa: S101 - always there when SMTPUTF8 is not allowed
     return checked.ascii_email.removesuffix(suffix)
 
@@ -57,7 +57,10 @@ def checked_username(username: str) -> str:
 
 
 def split_name(full_name: str, *, present: tuple[str, str] = ("", "")) -> tuple[str, str]:
-    """First and last name of a full name; `present` is kept where the full name is the same. Raises `InvalidProfile`."""
+    """First and last name of a full name; `present` is kept where that is the full name already.
+
+    Raises `InvalidProfile`.
+    """
     tidy = tidy_text(full_name, field="name", longest=2 * LONGEST_NAME)
     if tidy == " ".join(part for part in present if part):
         return present

@@ -1,5 +1,6 @@
 """Statements that several services of identity share, and rows turned into records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, insert, select, update
 
 from cloudyard.domains.identity.errors import UserNotFound
-from cloudyard.domains.identity.models import api_keys, sessions, users
+from cloudyard.domains.identity.models import sessions, users
 from cloudyard.domains.identity.records import ApiKey, Role, Scope, User, UserStatus
 from cloudyard.foundation.database import Transaction
 
@@ -51,13 +52,13 @@ async def change_user(tx: Transaction, user_id: str, **values: Any) -> User:
     return user_of((await tx.execute(statement)).one())
 
 
-async def end_sessions(tx: Transaction, user_id: str, *, now: datetime, reason: str, keep: str | None = None) -> int:
-    """End the live sessions of a user, but for the one to keep; the number of sessions ended."""
-    live = [sessions.c.user_id == user_id, sessions.c.ended_at.is_(None)]
-    if keep is not None:
-        live.append(sessions.c.id != keep)
-    ended = await tx.execute(update(sessions).where(*live).values(ended_at=now, end_reason=reason))
-    return ended.rowcount
+async def end_sessions(
+    tx: Transaction, where: ColumnElement[bool], *, now: datetime, reason: str
+) -> Sequence[tuple[str, str]]:
+    """End the live sessions that match; the id and the user of each."""
+    ending = update(sessions).where(where, sessions.c.ended_at.is_(None)).values(ended_at=now, end_reason=reason)
+    rows = (await tx.execute(ending.returning(sessions.c.id, sessions.c.user_id))).all()
+    return [(row.id, row.user_id) for row in rows]
 
 
 def user_of(row: Row[Any]) -> User:

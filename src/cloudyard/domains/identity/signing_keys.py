@@ -116,4 +116,6 @@ class SigningKeys:
         last_signature = now + timedelta(seconds=LEARN_SECONDS + RELOAD_SECONDS)
         latest_session = await tx.scalar(select(func.max(sessions.c.expires_at)).where(sessions.c.ended_at.is_(None)))
         until = max(last_signature + self._longest_token, latest_session or now) + timedelta(seconds=LEARN_SECONDS)
-        await tx.execute(update(signing_keys).where(signing_keys.c.verifies_until.is_(None)).values(verifies_until=until))
+        await tx.execute(
+            update(signing_keys).where(signing_keys.c.verifies_until.is_(None)).values(verifies_until=until)
+        )

@@ -235,7 +235,7 @@ class Generation:
         quantities = {Meter.INPUT_TOKEN: usage.prompt, Meter.OUTPUT_TOKEN: usage.completion}
         cost = min(charge.price.amount(quantities), charge.held_nanos)
         body["model"] = call.requested_model
-        answer = Answer(body, call.model.name, settlement.deployment.name, usage, cost)
+        answer = Answer(body, call.model.name, settlement.deployment.name, usage, cost, outcome)
         body["usage"] = {**(body.get("usage") or {}), **usage_body(answer)}
         writes = settlement.also(answer) if settlement.also is not None else ()
         await self._charges.settle(charge, Usage(quantities, outcome, settlement.details(usage)), also=writes)
@@ -249,8 +249,16 @@ class Generation:
         return task
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Finish `work` even when the caller is cancelled meanwhile: money is never left half way."""
-        return await asyncio.shield(self._tracked(work))
+        """Finish `work` even when the caller is cancelled meanwhile: money is never left half way.
+
+        A cancelled caller goes on only after it, so that what the caller undoes then cannot overtake the settlement.
+        """
+        task = self._tracked(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
 
     def _failed(self, deployment: Deployment, error: Exception) -> None:
         self._router.failed(deployment)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference.ports import Endpoint, LocalModel
 
 
@@ -76,13 +77,14 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `body` is in the field's common form and names the model as the caller did."""
+    """An answer as far as it went. `body` is in the field's common form and names the model as the caller did."""
 
     body: Mapping[str, Any]
     served_by: str
     deployment: str
     usage: TokenUsage
     cost_nanos: int
+    outcome: UsageOutcome = UsageOutcome.COMPLETED
 
     @property
     def text(self) -> str:

@@ -1,6 +1,7 @@
 """Requests for inference, in the field's common form (OpenAI API reference, chat, completions, embeddings).
 
-An absent field and null are the same. Fields that are not listed are dropped: a caller cannot reach a runtime's private switches.
+An absent field and null are the same. Fields that are not listed are dropped: a caller cannot reach a runtime's
+private switches.
 """
 
 from typing import Annotated, Any, Literal

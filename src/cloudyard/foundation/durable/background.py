@@ -15,6 +15,17 @@ LONGEST_PAUSE_SECONDS = 30.0
 Loop = Callable[[], Awaitable[None]]
 
 
+def every(clock: Clock, seconds: float, work: Callable[[], Awaitable[object]]) -> Loop:
+    """A loop that does `work` every so many seconds, in this process."""
+
+    async def loop() -> None:
+        while True:
+            await clock.sleep(seconds)
+            await work()
+
+    return loop
+
+
 class BackgroundWork:
     """Runs named loops for as long as the server runs."""
 

@@ -1,0 +1,111 @@
+# Sourced by the scripts beside it: finds Python and keeps the virtual environment .venv as the lock says.
+# shellcheck shell=bash
+
+VENV=.venv
+PYTHON=$VENV/bin/python
+OLDEST_PYTHON="3, 11"
+
+# Say in one line why nothing more can be done, and what to do.
+give_up() {
+    printf '%s: %s\n' "${0#./}" "$1" >&2
+    exit 1
+}
+
+# Make .venv hold the project with the given extras, at the locked versions: ensure_environment local,postgres
+# Costs nothing when that was done before and neither the project nor the lock has changed since.
+ensure_environment() {
+    local extras=$1 wanted stamp=$VENV/.installed-${1//,/-}
+    wanted=$(_fingerprint)
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -x "$PYTHON" ]; then
+        return
+    fi
+    _ensure_venv
+    rm -f "$stamp"
+    _install "$extras"
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
+# What an installed environment depends on: the project's needs, the locked versions and its own place.
+_fingerprint() {
+    { cat pyproject.toml requirements.lock; pwd -P; } | sha256sum
+}
+
+_ensure_venv() {
+    if "$PYTHON" -m pip --version >/dev/null 2>&1 && _is_new_enough "$PYTHON"; then
+        return
+    fi
+    local python output
+    python=$(find_python)
+    echo "Making a virtual environment with $("$python" --version) ..." >&2
+    if ! output=$("$python" -m venv --clear "$VENV" 2>&1); then
+        rm -rf "$VENV"
+        case $output in
+            *ensurepip*) give_up "$python has no venv module, which Cloudyard is installed into. Install it: $(_as_root)apt-get install -y $(_venv_package "$python")" ;;
+            *) give_up "$python cannot make a virtual environment in $VENV: ${output##*$'\n'}" ;;
+        esac
+    fi
+}
+
+find_python() {
+    local candidate found
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if command -v "$candidate" >/dev/null && _is_new_enough "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    found=$(python3 --version 2>/dev/null) || give_up "Python is not installed. Install 3.11 or newer: $(_as_root)apt-get install -y python3 python3-venv"
+    give_up "$found is too old: Cloudyard needs 3.11 or newer, which Debian 12 and Ubuntu 24.04 have. Put a newer python3 first on PATH, or use such a system."
+}
+
+_is_new_enough() {
+    "$1" -c "import sys; sys.exit(sys.version_info < ($OLDEST_PYTHON))" 2>/dev/null
+}
+
+_venv_package() {
+    "$1" -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))'
+}
+
+_as_root() {
+    [ "$(id -u)" = 0 ] || printf 'sudo '
+}
+
+# Install with pip, showing one moving line on a terminal and a line a stage elsewhere. The whole log is kept.
+_install() {
+    local log=$VENV/install.log
+    echo "Installing Cloudyard and the libraries of requirements.lock into $VENV ..." >&2
+    if ! "$PYTHON" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 \
+        --constraint requirements.lock --editable ".[$1]" 2>&1 | tee "$log" | _show_progress; then
+        _explain_failure "$log"
+    fi
+}
+
+_show_progress() {
+    local line seen=0
+    while read -r line; do
+        case $line in
+            Collecting* | "Requirement already satisfied"*) seen=$((seen + 1)) ;;&
+            Collecting* | Downloading* | Building* | "Installing collected"*) _moving_line "  $seen packages: $line" ;;
+            "Successfully installed"*) _clear_line && echo "Installed $(wc -w <<<"${line#Successfully installed }") packages." >&2 ;;
+        esac
+    done
+}
+
+_moving_line() {
+    [ ! -t 2 ] || printf '\r\033[K%.*s' "$((${COLUMNS:-80} - 1))" "$1" >&2
+}
+
+_clear_line() {
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
+_explain_failure() {
+    _clear_line
+    if grep -qE 'Failed to establish a new connection|name resolution|Name or service not known|Network is unreachable|timed out|ProxyError' "$1"; then
+        give_up "The Python package index cannot be reached, so nothing could be installed. Check the network, the proxy (HTTPS_PROXY) and pip's index (PIP_INDEX_URL), then run the command again."
+    fi
+    if grep -q 'No space left on device' "$1"; then
+        give_up "The disk is full, so not everything could be installed (about 400 MB). Free some space and run the command again."
+    fi
+    give_up "pip could not install Cloudyard: $(grep -m1 '^ERROR' "$1" || tail -n1 "$1") The whole log is in $1."
+}

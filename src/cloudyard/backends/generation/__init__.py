@@ -1,0 +1,1 @@
+"""Backends of the inference domain's `Provider` port."""

@@ -1,0 +1,135 @@
+"""Any OpenAI-compatible server (llama.cpp's own, vLLM, Ollama, a hosted one) behind the `Provider` port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+
+from cloudyard.domains.inference import Endpoint, ProviderRefused, ProviderUnavailable
+
+MOST_CONNECTIONS = 1024
+CONNECT_SECONDS = 5.0
+LARGEST_EVENT = 1024 * 1024
+PREFIX = b"data:"
+DONE = b"[DONE]"
+WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 408, 409, 425, 429})
+DEFAULT_RETRY_SECONDS = 1.0
+
+Headers = Callable[[], Mapping[str, str]]
+
+
+class OpenAICompatible:
+    """Talks to OpenAI-compatible servers over one pool of connections.
+
+    `trace_headers` gives the headers that carry the current trace on.
+    """
+
+    def __init__(self, trace_headers: Headers) -> None:
+        self._trace_headers = trace_headers
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> bytes:
+        """POST and return the whole answer's body."""
+        async with self._post(endpoint, path, body, timeout) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def stream(
+        self, endpoint: Endpoint, path: str, body: bytes, timeout: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """POST and give out the data of each event; leaving closes the connection."""
+        async with self._post(endpoint, path, body, timeout) as response:
+            try:
+                yield _events(response)
+            finally:
+                response.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _post(
+        self, endpoint: Endpoint, path: str, body: bytes, timeout: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=timeout)
+        try:
+            request = self._opened().post(
+                endpoint.base_url + path, data=body, headers=self._headers(endpoint), timeout=limits
+            )
+            async with request as response:
+                if response.status != 200:
+                    raise await _failure(response)
+                yield response
+        except TimeoutError as error:
+            raise ProviderUnavailable(f"The provider was silent for {timeout:g} s.", retry_after=1) from error
+        except aiohttp.ClientError as error:
+            reason = str(error) or type(error).__name__
+            raise ProviderUnavailable(f"The provider cannot be reached: {reason}.", retry_after=1) from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=30)
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        return self._session
+
+    def _headers(self, endpoint: Endpoint) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", **self._trace_headers()}
+        if endpoint.api_key:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        return headers
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The data lines of a stream of server-sent events, up to its [DONE].
+
+    A stream that ends without one has broken off. Raises `ProviderUnavailable`.
+    """
+    pending = bytearray()
+    try:
+        async for piece in response.content.iter_any():
+            pending += piece
+            if len(pending) > LARGEST_EVENT:
+                raise ProviderUnavailable("The provider sent an event that is too large.")
+            while (end := pending.find(b"\n")) >= 0:
+                line = bytes(pending[:end]).strip()
+                del pending[: end + 1]
+                if not line.startswith(PREFIX):
+                    continue
+                data = line[len(PREFIX) :].strip()
+                if data == DONE:
+                    return
+                yield data
+    except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError) as error:
+        raise ProviderUnavailable(f"The provider broke off: {str(error) or type(error).__name__}.") from error
+    raise ProviderUnavailable("The provider broke off: its stream ended early.")
+
+
+async def _failure(response: aiohttp.ClientResponse) -> ProviderRefused | ProviderUnavailable:
+    message = _message(await response.read()) or response.reason or "no reason given"
+    details = {"status": response.status}
+    if response.status >= 500 or response.status in WORTH_ANOTHER_TRY:
+        return ProviderUnavailable(
+            f"The provider failed with {response.status}: {message}",
+            details=details,
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+        )
+    return ProviderRefused(f"The model refused the request: {message}", details=details)
+
+
+def _retry_after(value: str | None) -> float:
+    return float(value) if value and value.isdigit() else DEFAULT_RETRY_SECONDS
+
+
+def _message(body: bytes) -> str:
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return body[:200].decode("utf-8", "replace")
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    if isinstance(error, dict):
+        error = error.get("message", error)
+    return str(error)[:500]

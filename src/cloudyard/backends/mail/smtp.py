@@ -1,0 +1,64 @@
+"""Mail through an SMTP server (RFC 5321), by aiosmtplib (the extra `smtp`)."""
+
+from importlib.util import find_spec
+
+from cloudyard.backends.mail.message import internet_message
+from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
+from cloudyard.foundation.errors import FeatureUnavailable
+from cloudyard.foundation.settings.mail import MailSettings
+
+FIRST_PERMANENT_CODE = 500  # RFC 5321, section 4.2.1: 4yz may succeed later, 5yz never will
+
+
+class SmtpMailer:
+    """Hands each mail to one SMTP server, over a connection of its own."""
+
+    def __init__(self, settings: MailSettings) -> None:
+        """Raises `FeatureUnavailable` where the extra is not installed."""
+        if find_spec("aiosmtplib") is None:
+            raise FeatureUnavailable(
+                "Mail by SMTP needs the extra `smtp`: run `pip install 'cloudyard[smtp]'`, "
+                "or set mail.backend to `file`."
+            )
+        self._settings = settings
+
+    async def send(self, mail: Mail) -> None:
+        """Send it.
+
+        Raises `MailRefused` if the server refuses the recipient or the content for good, else `MailUnavailable`:
+        an unreachable server or a refused login is mended in the settings, and the mail is still wanted then.
+        """
+        import aiosmtplib  # noqa: PLC0415 - optional extra
+
+        settings = self._settings
+        password = settings.smtp_password
+        try:
+            await aiosmtplib.send(
+                internet_message(mail, settings.sender),
+                hostname=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_user,
+                password=password.get_secret_value() if password else None,
+                use_tls=settings.smtp_tls == "tls",
+                start_tls=settings.smtp_tls == "starttls",
+                timeout=settings.timeout_seconds,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            refusal = error.recipients[0]
+            raise self._failure(
+                refusal.code, refusal.message, permanent=refusal.code >= FIRST_PERMANENT_CODE
+            ) from error
+        except aiosmtplib.SMTPDataError as error:
+            raise self._failure(error.code, error.message, permanent=error.code >= FIRST_PERMANENT_CODE) from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise self._failure(None, str(error), permanent=False) from error
+
+    def _failure(self, code: int | None, reason: str, *, permanent: bool) -> MailRefused | MailUnavailable:
+        server = f"{self._settings.smtp_host}:{self._settings.smtp_port}"
+        answer = f"{code} {reason}" if code is not None else reason
+        if permanent:
+            return MailRefused(f"The mail server {server} refused the mail for good ({answer}). Check the address.")
+        return MailUnavailable(
+            f"The mail server {server} did not take the mail ({answer}). Check the settings of `mail`; "
+            "it is tried again."
+        )

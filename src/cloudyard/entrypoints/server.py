@@ -1,0 +1,123 @@
+"""The server: services opened, database brought up to date, surfaces served, everything drained at the end."""
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from cloudyard.entrypoints.application import CLASSIC_PORTS, build_application
+from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.foundation.settings import Settings
+from cloudyard.foundation.telemetry import configure_logging
+from cloudyard.migrations.upgrade import upgrade
+from cloudyard.wiring import Services, open_services
+
+log = structlog.get_logger(__name__)
+
+Ready = Callable[[str], None]
+
+
+class PortUnavailable(DomainError):
+    """The port that the server is to listen on is taken, or may not be opened."""
+
+    code = "port_unavailable"
+    kind = ErrorKind.UNAVAILABLE
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and where."""
+
+    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_ready = when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then report."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._when_ready()
+
+
+async def serve(settings: Settings, when_ready: Ready = lambda url: None) -> None:
+    """Serve until asked to stop (SIGINT or SIGTERM), then drain. `when_ready` gets the base URL.
+
+    Raises `PortUnavailable`, `MigrationFailed`, `DatabaseUnavailable` or `FeatureUnavailable`: the server did not start.
+    """
+    configure_logging(settings.telemetry)
+    sockets = _listen(settings)
+    url = f"http://{settings.server.host}:{sockets[0].getsockname()[1]}"
+    async with open_services(settings) as services:
+        if await upgrade(services.database):
+            log.info("database brought up to date", database=services.database.dialect)
+        await services.load()
+        await _ensure_admin(services)
+        services.background.start()
+        await _start_models(services)
+        app = build_application(services)
+        server = _Server(_config(app, settings), lambda: when_ready(url))
+        log.info("serving", url=url, profile=settings.profile.value)
+        try:
+            await server.serve(sockets=list(sockets))
+        finally:
+            log.info("stopping")
+            await services.stop()
+
+
+def _config(app: object, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        ws_max_size=settings.server.max_body_bytes,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.server.drain_seconds),
+    )
+
+
+def _listen(settings: Settings) -> Sequence[socket.socket]:
+    ports = [settings.server.port]
+    if settings.server.classic_ports:
+        ports += CLASSIC_PORTS
+    return [_bound(settings.server.host, port) for port in ports]
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortUnavailable(
+            f"Cannot listen on {host}:{port} ({error.strerror}). Stop what uses it, or choose another with --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+async def _ensure_admin(services: Services) -> None:
+    email, password = services.settings.admin_email, services.settings.admin_password
+    if email and password and await services.users.ensure_admin(email, password.get_secret_value()):
+        log.info("administrator created", email=email)
+
+
+async def _start_models(services: Services) -> None:
+    """Load local models ahead of their first use; one that is missing is only reported: it may come later."""
+    if not services.settings.inference.start_at_boot:
+        return
+    for model in services.catalogue.models():
+        for deployment in model.deployments:
+            if deployment.local is None:
+                continue
+            if Path(deployment.local.path).exists():
+                await services.local_models.start(deployment.local)
+            else:
+                log.warning("model file missing", model=model.name, path=str(deployment.local.path))

@@ -1,0 +1,65 @@
+"""Counting requests under a surface's limits and under the limits of API keys."""
+
+from cloudyard.domains.identity.records import Principal
+from cloudyard.foundation.limiting import Limit, LimitStore, RateLimited, Verdict
+from cloudyard.foundation.telemetry import Metrics
+from cloudyard.web.policy import KeyedBy, LimitRule, SurfacePolicy, Taken
+from cloudyard.web.proxies import limit_key_of
+
+KEY_RULE = "api-key"
+MINUTE = 60
+
+
+class RateLimits:
+    """The limits of one surface. Without a store nothing is limited."""
+
+    def __init__(self, policy: SurfacePolicy, store: LimitStore | None, metrics: Metrics) -> None:
+        self._policy = policy
+        self._store = store
+        self._metrics = metrics
+
+    async def take(self, method: str, path: str, principal: Principal | None, address: str) -> list[Taken]:
+        """Count one request under every limit that holds for it; the last one may have refused it."""
+        taken: list[Taken] = []
+        if self._store is None:
+            return taken
+        rule = self._policy.rule(method, path)
+        if rule is not None:
+            limit, key = self._limit_of(rule, principal, address)
+            taken.append(Taken(rule.name, limit, await self._store.take(key, limit)))
+        if principal is not None and principal.api_key is not None and all(t.verdict.allowed for t in taken):
+            await self._take_of_key(self._store, principal, taken)
+        self._count_refused(taken)
+        return taken
+
+    def refusal(self, taken: list[Taken]) -> RateLimited | None:
+        """The error of the limit that refused, if one did."""
+        refused = next((t for t in taken if not t.verdict.allowed), None)
+        if refused is None:
+            return None
+        wait = max(1, refused.verdict.retry_after)
+        return RateLimited(
+            f"Rate limit exceeded: {refused.limit.amount} requests in {refused.limit.seconds} seconds. "
+            f"Try again in {wait} seconds.",
+            details={"rule": refused.rule, "limit": refused.limit.amount, "window_seconds": refused.limit.seconds},
+            retry_after=wait,
+        )
+
+    def _limit_of(self, rule: LimitRule, principal: Principal | None, address: str) -> tuple[Limit, str]:
+        limit = rule.authenticated if principal is not None else rule.anonymous
+        if principal is not None and rule.keyed_by is KeyedBy.CALLER:
+            return limit, f"{self._policy.name}:{rule.name}:user:{principal.user_id}"
+        return limit, f"{self._policy.name}:{rule.name}:address:{limit_key_of(address)}"
+
+    async def _take_of_key(self, store: LimitStore, principal: Principal, taken: list[Taken]) -> None:
+        key = principal.api_key
+        if key is None or key.requests_per_minute is None:
+            return
+        limit = Limit(key.requests_per_minute, MINUTE)
+        verdict: Verdict = await store.take(f"api-key:{key.id}:requests", limit)
+        taken.append(Taken(KEY_RULE, limit, verdict))
+
+    def _count_refused(self, taken: list[Taken]) -> None:
+        for each in taken:
+            if not each.verdict.allowed:
+                self._metrics.rate_limited(self._policy.name, each.rule)

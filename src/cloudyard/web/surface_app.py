@@ -1,0 +1,46 @@
+"""The FastAPI app that a surface starts from: our errors, our JSON reading, our documents."""
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from cloudyard.foundation.durable import IdempotencyKeys
+from cloudyard.web.documents import DocumentPaths, install_documents
+from cloudyard.web.errors import ErrorRenderer, install_error_handlers
+from cloudyard.web.json_body import StrictJsonRoute
+from cloudyard.web.policy import SurfacePolicy
+
+
+def new_surface_app(
+    policy: SurfacePolicy,
+    renderer: ErrorRenderer,
+    *,
+    services: object,
+    description: str,
+    idempotency_keys: IdempotencyKeys | None = None,
+    documents: DocumentPaths | None = None,
+) -> FastAPI:
+    """An app without routes. Routes find their services in `request.app.state.services`.
+
+    To be served behind a `Gate`. `idempotency_keys` are needed where a route is an `IdempotentRoute`.
+    """
+    app = FastAPI(
+        title=policy.title,
+        version=policy.version,
+        description=description,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.router.route_class = StrictJsonRoute
+    app.state.services = services
+    app.state.policy = policy
+    app.state.idempotency_keys = idempotency_keys
+    install_error_handlers(app, renderer)
+    install_documents(app, documents or DocumentPaths())
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,240 @@
+"""Settings -> backends -> services. The only place that knows concrete backends."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cloudyard import __version__
+from cloudyard.backends.generation.openai_compatible import OpenAICompatible
+from cloudyard.backends.limits import open_limit_store
+from cloudyard.backends.local_models.llama_cpp import LlamaCppModels
+from cloudyard.backends.mail import open_mailer
+from cloudyard.backends.model_store.catalogue_entries import default_models, default_prices, document_aliases
+from cloudyard.backends.objects import open_object_store
+from cloudyard.domains.audit import AuditLog
+from cloudyard.domains.billing import Billing, Charges, PriceBook, WelcomeConsumer
+from cloudyard.domains.billing.prices import price_lines
+from cloudyard.domains.files import FileReconciler, Files, ObjectStore
+from cloudyard.domains.identity import (
+    AccountMail,
+    Activity,
+    ApiKeys,
+    Cleanup,
+    CredentialCache,
+    MailConsumer,
+    Passwords,
+    Recovery,
+    Sessions,
+    SigningKeys,
+    Tokens,
+    Users,
+)
+from cloudyard.domains.inference import Catalogue, Conversations, Generation, Observer, Router
+from cloudyard.domains.ledger import Ledger
+from cloudyard.foundation.clock import Clock, SystemClock
+from cloudyard.foundation.database import Database
+from cloudyard.foundation.durable import BackgroundWork, Dispatcher, IdempotencyKeys, Outbox, Schedule, Scheduler, every
+from cloudyard.foundation.ids import Ids, SystemIds
+from cloudyard.foundation.limiting import LimitStore
+from cloudyard.foundation.money import CreditRate
+from cloudyard.foundation.secret_box import SecretBox, open_secret_box
+from cloudyard.foundation.settings import Settings
+from cloudyard.foundation.telemetry import Metrics, Tracing, configure_tracing
+
+EVENTS_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What every service stands on."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    database: Database
+    secrets: SecretBox
+    outbox: Outbox
+    metrics: Metrics
+    tracing: Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The services of the identity domain."""
+
+    users: Users
+    sessions: Sessions
+    api_keys: ApiKeys
+    recovery: Recovery
+    activity: Activity
+    cleanup: Cleanup
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that surfaces and commands are made of."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    database: Database
+    metrics: Metrics
+    tracing: Tracing
+    limits: LimitStore
+    objects: ObjectStore
+    idempotency: IdempotencyKeys
+    audit: AuditLog
+    users: Users
+    sessions: Sessions
+    api_keys: ApiKeys
+    recovery: Recovery
+    credit_rate: CreditRate
+    ledger: Ledger
+    billing: Billing
+    prices: PriceBook
+    charges: Charges
+    files: Files
+    catalogue: Catalogue
+    router: Router
+    local_models: LlamaCppModels
+    generation: Generation
+    conversations: Conversations
+    activity: Activity
+    background: BackgroundWork
+
+    async def load(self) -> None:
+        """Read prices and catalogue, and publish the prices that the settings name (the tables must exist)."""
+        await self.prices.load()
+        configured = self.settings.billing.prices
+        for sku, lines in {**default_prices(self.settings.inference), **configured}.items():
+            await self.prices.publish(sku, price_lines(lines))
+        await self.catalogue.load()
+
+    async def stop(self) -> None:
+        """End background work, after what callers left unsettled."""
+        await self.generation.drain()
+        await self.background.stop()
+        await self.activity.flush()
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything wired together; closed at the end. Raises `FeatureUnavailable` for a missing extra or setting."""
+    async with AsyncExitStack() as stack:
+        base = _foundation(settings, stack)
+        yield await _services(base, stack)
+
+
+def _foundation(settings: Settings, stack: AsyncExitStack) -> Foundation:
+    clock = SystemClock()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url, pool_size=settings.database.pool_size)
+    stack.push_async_callback(database.close)
+    key = settings.security.encryption_key
+    secrets = open_secret_box(key.get_secret_value() if key else None, settings.data_dir / "encryption.key")
+    export = configure_tracing(settings.telemetry, __version__)
+    stack.callback(export.close)
+    return Foundation(settings, clock, SystemIds(), database, secrets, Outbox(clock), Metrics(), export.tracing)
+
+
+def _identity(base: Foundation, audit: AuditLog) -> Identity:
+    security = base.settings.security
+    cache = CredentialCache(base.clock, life_seconds=security.session_cache_seconds)
+    passwords = Passwords(min_length=security.password_min_length)
+    link_base = base.settings.server.public_url or f"http://{base.settings.server.host}:{base.settings.server.port}"
+    mail = AccountMail(base.outbox, base.clock, base.ids, base.secrets, security, link_base=link_base)
+    keys = SigningKeys(base.database, base.clock, base.ids, base.secrets, audit, security)
+    tokens = Tokens(keys, base.clock, base.ids, security)
+    activity = Activity(base.database, base.clock)
+    base.outbox.subscribe(
+        MailConsumer(open_mailer(base.settings.mail, base.settings.data_dir / "mail"), base.secrets, base.clock)
+    )
+    return Identity(
+        users=Users(base.database, base.clock, base.ids, base.outbox, audit, passwords, mail, cache),
+        sessions=Sessions(base.database, base.clock, base.ids, audit, passwords, tokens, cache, activity, security),
+        api_keys=ApiKeys(base.database, base.clock, base.ids, audit, cache),
+        recovery=Recovery(base.database, base.clock, audit, passwords, mail, cache),
+        activity=activity,
+        cleanup=Cleanup(base.database, base.clock, keys),
+    )
+
+
+async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
+    settings, clock, ids, database = base.settings, base.clock, base.ids, base.database
+    audit = AuditLog(database, clock)
+    identity = _identity(base, audit)
+    rate = CreditRate(settings.billing.credits_per_usd)
+    ledger = Ledger(database, clock, ids, audit)
+    billing = Billing(database, ledger, rate, welcome_credits=settings.billing.welcome_credits)
+    base.outbox.subscribe(WelcomeConsumer(billing))
+    prices = PriceBook(database, clock, ids)
+    charges = Charges(database, clock, ids, hold_life=timedelta(seconds=settings.billing.hold_seconds))
+    base.metrics.watch_holds_open(lambda: charges.running)
+    limits = await stack.enter_async_context(open_limit_store(settings.limits, clock))
+    objects = open_object_store(settings.files.store or (settings.data_dir.resolve() / "objects").as_uri(), ids)
+    files = Files(database, clock, ids, objects, settings.files)
+    catalogue = Catalogue(
+        database,
+        clock,
+        base.secrets,
+        settings.inference,
+        settings.data_dir / "models",
+        defaults=default_models(settings.inference),
+        aliases=document_aliases(settings),
+    )
+    local_models = LlamaCppModels(settings.data_dir / "logs", clock, ids)
+    stack.push_async_callback(local_models.close)
+    provider = OpenAICompatible(base.tracing.outgoing_headers)
+    stack.push_async_callback(provider.close)
+    router = Router(clock)
+    observer = Observer(base.metrics, base.tracing, clock, capture_content=settings.telemetry.capture_content)
+    generation = Generation(catalogue, prices, charges, router, provider, local_models, observer)
+    idempotency = IdempotencyKeys(database, clock)
+    dispatcher = Dispatcher(database, base.outbox, clock)
+    jobs = [
+        Schedule("billing.release_expired_holds", timedelta(seconds=15), charges.release_expired),
+        Schedule("durable.prune_idempotency_keys", timedelta(hours=1), idempotency.prune),
+        Schedule("durable.prune_events", timedelta(hours=1), lambda: dispatcher.prune(EVENTS_KEPT)),
+        identity.cleanup.schedule(),
+        FileReconciler(database, clock, objects).schedule(),
+    ]
+    keeper = every(clock, settings.billing.hold_seconds / 3, charges.extend_running)
+    background = BackgroundWork(
+        clock,
+        {
+            "outbox": dispatcher.run,
+            "schedules": Scheduler(database, clock, jobs).run,
+            "holds": keeper,
+            "activity": identity.activity.run,
+        },
+    )
+    return Services(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        database=database,
+        metrics=base.metrics,
+        tracing=base.tracing,
+        limits=limits,
+        objects=objects,
+        idempotency=idempotency,
+        audit=audit,
+        users=identity.users,
+        sessions=identity.sessions,
+        api_keys=identity.api_keys,
+        recovery=identity.recovery,
+        credit_rate=rate,
+        ledger=ledger,
+        billing=billing,
+        prices=prices,
+        charges=charges,
+        files=files,
+        catalogue=catalogue,
+        router=router,
+        local_models=local_models,
+        generation=generation,
+        conversations=Conversations(database, clock, ids),
+        activity=identity.activity,
+        background=background,
+    )
