@@ -112,8 +112,7 @@ class Services:
         await self.catalogue.load()
 
     async def stop(self) -> None:
-        """End background work, after what callers left unsettled."""
-        await self.generation.drain()
+        """End background work."""
         await self.background.stop()
         await self.activity.flush()
 

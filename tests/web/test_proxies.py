@@ -55,7 +55,7 @@ def test_a_mapped_address_is_the_proxy_it_maps() -> None:
 
 
 def test_what_is_no_address_is_refused_at_start() -> None:
-    with pytest.raises(ValueError, match="proxy.example"):
+    with pytest.raises(ValueError, match=r"proxy\.example"):
         TrustedProxies(["proxy.example"])
 
 

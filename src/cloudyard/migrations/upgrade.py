@@ -29,6 +29,12 @@ def migration_config(connection: Connection) -> Config:
     return config
 
 
+async def is_current(database: Database) -> bool:
+    """Whether every migration was applied."""
+    async with database.reading() as tx:
+        return await tx.run_sync(_is_current)
+
+
 async def upgrade(database: Database) -> bool:
     """Apply what is missing; whether there was anything. Raises `MigrationFailed`."""
     try:
@@ -41,10 +47,13 @@ async def upgrade(database: Database) -> bool:
         ) from error
 
 
+def _is_current(connection: Connection) -> bool:
+    newest = ScriptDirectory.from_config(migration_config(connection)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == newest
+
+
 def _upgrade(connection: Connection) -> bool:
-    config = migration_config(connection)
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    if MigrationContext.configure(connection).get_current_revision() == newest:
+    if _is_current(connection):
         return False
-    command.upgrade(config, "head")
+    command.upgrade(migration_config(connection), "head")
     return True

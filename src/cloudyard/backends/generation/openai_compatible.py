@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
+from aiohttp.client import _RequestContextManager
 
 from cloudyard.domains.inference import Endpoint, ProviderRefused, ProviderUnavailable
+from cloudyard.foundation.errors import DomainError
 
 MOST_CONNECTIONS = 1024
 CONNECT_SECONDS = 5.0
@@ -32,43 +35,40 @@ class OpenAICompatible:
 
     async def call(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> bytes:
         """POST and return the whole answer's body."""
-        async with self._post(endpoint, path, body, timeout) as response:
-            return await response.read()
+        try:
+            async with self._post(endpoint, path, body, timeout) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _unreachable(error, timeout) from error
+        if response.status != HTTPStatus.OK:
+            raise _failure(response, answer)
+        return answer
 
     @asynccontextmanager
     async def stream(
         self, endpoint: Endpoint, path: str, body: bytes, timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """POST and give out the data of each event; leaving closes the connection."""
-        async with self._post(endpoint, path, body, timeout) as response:
-            try:
-                yield _events(response)
-            finally:
-                response.close()
+        try:
+            response = await self._post(endpoint, path, body, timeout)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _unreachable(error, timeout) from error
+        try:
+            if response.status != HTTPStatus.OK:
+                raise await _failure_of_stream(response, timeout)
+            yield _events(response)
+        finally:
+            response.close()
 
     async def close(self) -> None:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def _post(
-        self, endpoint: Endpoint, path: str, body: bytes, timeout: float
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    def _post(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> "_RequestContextManager":
         limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=timeout)
-        try:
-            request = self._opened().post(
-                endpoint.base_url + path, data=body, headers=self._headers(endpoint), timeout=limits
-            )
-            async with request as response:
-                if response.status != 200:
-                    raise await _failure(response)
-                yield response
-        except TimeoutError as error:
-            raise ProviderUnavailable(f"The provider was silent for {timeout:g} s.", retry_after=1) from error
-        except aiohttp.ClientError as error:
-            reason = str(error) or type(error).__name__
-            raise ProviderUnavailable(f"The provider cannot be reached: {reason}.", retry_after=1) from error
+        headers = self._headers(endpoint)
+        return self._opened().post(endpoint.base_url + path, data=body, headers=headers, timeout=limits)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -108,10 +108,24 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     raise ProviderUnavailable("The provider broke off: its stream ended early.")
 
 
-async def _failure(response: aiohttp.ClientResponse) -> ProviderRefused | ProviderUnavailable:
-    message = _message(await response.read()) or response.reason or "no reason given"
+async def _failure_of_stream(response: aiohttp.ClientResponse, timeout: float) -> DomainError:
+    try:
+        return _failure(response, await response.read())
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return _unreachable(error, timeout)
+
+
+def _unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
+    if isinstance(error, TimeoutError):
+        return ProviderUnavailable(f"The provider was silent for {timeout:g} s.", retry_after=1)
+    reason = str(error) or type(error).__name__
+    return ProviderUnavailable(f"The provider cannot be reached: {reason}.", retry_after=1)
+
+
+def _failure(response: aiohttp.ClientResponse, body: bytes) -> DomainError:
+    message = _message(body) or response.reason or "no reason given"
     details = {"status": response.status}
-    if response.status >= 500 or response.status in WORTH_ANOTHER_TRY:
+    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in WORTH_ANOTHER_TRY:
         return ProviderUnavailable(
             f"The provider failed with {response.status}: {message}",
             details=details,

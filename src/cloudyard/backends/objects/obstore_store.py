@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
@@ -88,7 +88,7 @@ class ObstoreObjects:
         """End the threads, after what they are doing."""
         if self._probe is not None:
             self._probe.cancel()
-            await asyncio.wait([self._probe])
+            await _ended(self._probe)
         await asyncio.to_thread(self._threads.shutdown)
 
     def _make_durable(self, key: str) -> None:
@@ -126,7 +126,7 @@ class ObstoreObjects:
                 await asyncio.shield(storing)
         except asyncio.CancelledError:
             source.abort()
-            await asyncio.wait([storing])
+            await _ended(storing)
             raise
         except Exception:
             if source.failure is not None:
@@ -167,7 +167,7 @@ class ObstoreObjects:
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
-            await asyncio.wait([job])
+            await _ended(job)
             raise
 
 
@@ -216,6 +216,13 @@ class _Source:
 
 class _Aborted(Exception):
     """The task that uploads was cancelled."""
+
+
+async def _ended(work: asyncio.Future[Any]) -> None:
+    """Wait until it has, whatever its outcome is."""
+    await asyncio.wait([work])
+    if not work.cancelled():
+        work.exception()  # asked for, so that asyncio does not report it as overlooked
 
 
 async def _first_block(chunks: AsyncIterator[bytes], size: int) -> tuple[bytes, bool]:

@@ -10,9 +10,9 @@ from cloudyard.foundation.ids import Ids
 
 PART_BYTES = 8 * 1024 * 1024  # S3 allows 10,000 parts, so 80 GB an object
 PARALLEL_PARTS = 2
-REQUEST_TIMEOUT = timedelta(seconds=60)
+REQUEST_TIMEOUT = timedelta(seconds=30)
 CONNECT_TIMEOUT = timedelta(seconds=5)
-RETRY_TIMEOUT = timedelta(seconds=30)
+RETRY_TIMEOUT = timedelta(seconds=20)
 RETRIES = 3
 
 

@@ -4,7 +4,9 @@ Holds and settlements of concurrent calls are committed in groups. A hold that n
 released; while its call runs in this process it is extended.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -15,7 +17,7 @@ from sqlalchemy import update
 from cloudyard.domains.billing.batch import ChargeBatch, Command, OpenHold, Outcome, Release, Settle, Write
 from cloudyard.domains.billing.prices import Meter, Price
 from cloudyard.domains.billing.records import Settlement
-from cloudyard.domains.ledger import Hold, HoldState
+from cloudyard.domains.ledger import HoldNotOpen, HoldState
 from cloudyard.domains.ledger.models import holds
 from cloudyard.domains.ledger.repository import expired_hold_ids
 from cloudyard.foundation.clock import Clock
@@ -87,10 +89,15 @@ class Charges:
         command = OpenHold(
             hold_id, payer.user_id, amount, self._hold_life, description, budget_id, payer.spend_cap_nanos
         )
-        cast(Hold, await self._commits.submit(command))
+        charge = Charge(hold_id, payer, price, amount, description)
+        try:
+            await self._commits.submit(command)
+        except asyncio.CancelledError:
+            await self._undo(charge)
+            raise
         self._running.add(hold_id)
         crash_point("charge.held")
-        return Charge(hold_id, payer, price, amount, description)
+        return charge
 
     async def settle(self, charge: Charge, usage: Usage, *, also: tuple[Write, ...] = ()) -> Settlement:
         """Charge what was used, give the rest back and write the usage record, all in one transaction.
@@ -124,6 +131,11 @@ class Charges:
             await self._commits.submit(Release(charge.hold_id, reason))
         finally:
             self._running.discard(charge.hold_id)
+
+    async def _undo(self, charge: Charge) -> None:
+        """The caller left while its hold was being written."""
+        with suppress(HoldNotOpen):
+            await self.release(charge, f"{charge.description}: caller left")
 
     async def extend_running(self) -> None:
         """Keep the holds of calls that still run here from expiring (a schedule calls this)."""

@@ -4,6 +4,7 @@ One algorithm (HS256) whatever the header says, a key by `kid`, and another audi
 that a refresh token is no access token and the other way round.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -20,6 +21,7 @@ from cloudyard.foundation.settings.security import SecuritySettings
 ALGORITHM = "HS256"
 LEEWAY = timedelta(seconds=5)  # the clocks of two machines
 LONGEST_TOKEN = 2048
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, section 7.1: no padding
 
 
 class TokenUse(StrEnum):
@@ -124,7 +126,7 @@ class Tokens:
 
 
 def _kid(token: str) -> str:
-    if len(token) > LONGEST_TOKEN or not token.isascii():
+    if len(token) > LONGEST_TOKEN or _COMPACT.fullmatch(token) is None:
         raise _invalid()
     try:
         kid = jwt.get_unverified_header(token).get("kid")

@@ -11,7 +11,14 @@ from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.identity import repository
 from cloudyard.domains.identity.account_mail import AccountMail, Purpose
 from cloudyard.domains.identity.credential_cache import CredentialCache
-from cloudyard.domains.identity.errors import EmailTaken, InvalidEmail, LastAdmin, RoleNotAllowed, UsernameTaken
+from cloudyard.domains.identity.errors import (
+    EmailTaken,
+    InvalidEmail,
+    LastAdmin,
+    RoleNotAllowed,
+    UsernameTaken,
+    UserNotFound,
+)
 from cloudyard.domains.identity.models import sessions, users
 from cloudyard.domains.identity.names import normal_email
 from cloudyard.domains.identity.passwords import Passwords
@@ -82,6 +89,18 @@ class Users:
         """The user of that id. Raises `UserNotFound`."""
         async with self._database.reading() as tx:
             return (await repository.get_account(tx, user_id)).user
+
+    async def find(self, identifier: str) -> User:
+        """The user of that id, username or e-mail address. Raises `UserNotFound`."""
+        key = identifier.lower()
+        named = or_(users.c.id == identifier, users.c.username_key == key, users.c.email == key)
+        async with self._database.reading() as tx:
+            account = await repository.find_account(tx, named) if repository.storable(identifier) else None
+        if account is None:
+            raise UserNotFound(
+                f"There is no user {identifier!r}. Give an id, a username or an e-mail address of a user there is."
+            )
+        return account.user
 
     async def find_by_email(self, email: str) -> User | None:
         """The user with that address, however it is written."""

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Set
-from contextlib import asynccontextmanager
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from cloudyard.domains.inference.errors import ModelBusy, ProviderUnavailable
@@ -48,6 +47,28 @@ class DeploymentHealth:
     failures: int
 
 
+class Slot:
+    """Room for one call on a deployment."""
+
+    __slots__ = ("_deployment", "_excluded", "_model", "_router")
+
+    def __init__(self, router: "Router", model: Model, excluded: Set[str]) -> None:
+        self._router = router
+        self._model = model
+        self._excluded = excluded
+        self._deployment: Deployment | None = None
+
+    async def __aenter__(self) -> Deployment:
+        """Wait for room."""
+        self._deployment = await self._router.take(self._model, self._excluded)
+        return self._deployment
+
+    async def __aexit__(self, *_exception: object) -> None:
+        """Make room."""
+        if self._deployment is not None:
+            self._router.leave(self._deployment)
+
+
 class Router:
     """Gives calls a slot on a deployment."""
 
@@ -56,9 +77,12 @@ class Router:
         self._states: dict[tuple[str, str], _State] = {}
         self._queues: dict[str, _Queue] = {}
 
-    @asynccontextmanager
-    async def slot(self, model: Model, excluded: Set[str] = frozenset()) -> AsyncIterator[Deployment]:
-        """A deployment with room, none of those excluded; waits in the model's queue for one.
+    def slot(self, model: Model, excluded: Set[str] = frozenset()) -> "Slot":
+        """Room on a deployment, none of those excluded, for as long as the context lasts."""
+        return Slot(self, model, excluded)
+
+    async def take(self, model: Model, excluded: Set[str]) -> Deployment:
+        """Take a slot, waiting in the model's queue for one; to be given back by `leave`.
 
         Raises `ModelBusy` if the queue is full, `ProviderUnavailable` if nothing is left to try.
         """
@@ -72,13 +96,13 @@ class Router:
         while deployment is None:
             await self._wait(model, queue)
             deployment = self._choose(candidates)
-        state = self._state(deployment)
-        state.in_flight += 1
-        try:
-            yield deployment
-        finally:
-            state.in_flight -= 1
-            queue.wake_one()
+        self._state(deployment).in_flight += 1
+        return deployment
+
+    def leave(self, deployment: Deployment) -> None:
+        """Give a slot back."""
+        self._state(deployment).in_flight -= 1
+        self._queues[deployment.model].wake_one()
 
     def succeeded(self, deployment: Deployment) -> None:
         """Note a good answer."""
@@ -113,6 +137,8 @@ class Router:
 
     def _choose(self, candidates: list[Deployment]) -> Deployment | None:
         """The next in turn among the healthy that have room; the ejected only when nothing healthy is left."""
+        if len(candidates) == 1:
+            return candidates[0] if self._has_room(candidates[0]) else None
         now = self._clock.monotonic()
         healthy = [d for d in candidates if self._state(d).ejected_until <= now] or candidates
         preferred = [d for d in healthy if d.weight > 0] or healthy

@@ -1,9 +1,10 @@
 """The database: SQLite or PostgreSQL behind one unit of work."""
 
-from cloudyard.foundation.database.engine import Database, Transaction
+from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
 from cloudyard.foundation.database.group_commit import GroupCommit
 from cloudyard.foundation.database.schema import UtcDateTime, append_only, metadata
+from cloudyard.foundation.database.transaction import Transaction
 
 __all__ = [
     "Database",

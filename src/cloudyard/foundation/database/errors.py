@@ -1,14 +1,48 @@
 """What can go wrong with the database itself."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
 
 RETRY_SECONDS = 1.0
+
+_SQLITE_UNAVAILABLE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+_SQLITE_PRIMARY_CODE = 0xFF
+
+_POSTGRES_UNAVAILABLE = (
+    "08",  # connection exception
+    "25006",  # read-only: the server became a standby
+    "25P03",  # idle in transaction for too long
+    "28",  # invalid authorization
+    "3D000",  # no such database
+    "40",  # transaction rollback: deadlock, serialization
+    "53",  # insufficient resources: disk, memory, connections
+    "55P03",  # lock not available
+    "57",  # operator intervention: shutdown, statement timeout
+    "58",  # system error
+    "XX",  # internal error, corrupted data
+)
+_POSTGRES_CONFLICTS = ("40001", "40P01")
 
 
 class DatabaseUnavailable(DomainError):
@@ -20,19 +54,40 @@ class DatabaseUnavailable(DomainError):
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn the drivers' operational failures into `DatabaseUnavailable`; programming errors pass through."""
+    """Turn what the database cannot do at the moment into `DatabaseUnavailable`.
+
+    Programming errors and broken constraints pass through. To be put around calls of the database alone, since
+    an OSError in there is the connection's.
+    """
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-        raise _unavailable(error) from error
+    except (PoolTimeout, OSError) as error:
+        raise _unavailable(str(error) or type(error).__name__) from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if not _is_unavailable(error):
             raise
-        raise _unavailable(error) from error
+        raise _unavailable(str(error.orig)) from error
 
 
-def _unavailable(error: Exception) -> DatabaseUnavailable:
-    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+def lost_to_another(error: DatabaseUnavailable) -> bool:
+    """Whether PostgreSQL gave up this transaction in favour of another; run again, it may well succeed."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _POSTGRES_CONFLICTS
+
+
+def _is_unavailable(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & _SQLITE_PRIMARY_CODE in _SQLITE_UNAVAILABLE
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_POSTGRES_UNAVAILABLE)
+    return isinstance(error, OperationalError)
+
+
+def _unavailable(reason: str) -> DatabaseUnavailable:
     return DatabaseUnavailable(
         f"The database cannot be used at the moment ({reason}). Nothing was changed; try again shortly.",
         retry_after=RETRY_SECONDS,

@@ -36,15 +36,20 @@ class GroupCommit(Generic[C, R]):
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, command: C) -> R:
-        """Queue a command and wait until it is durable.
+        """Queue a command and wait until it is durable. Raises what `apply` refused it with.
 
-        A caller that is cancelled meanwhile does not undo its command. Raises what `apply` refused it with.
+        A command is never undone by cancelling its caller; a cancelled caller goes on only once its command is
+        decided, so that what it undoes then cannot overtake it.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain(), name="group-commit")
-        return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     async def _drain(self) -> None:
         try:

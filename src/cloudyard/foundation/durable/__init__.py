@@ -1,6 +1,6 @@
 """Work that survives a crash: outbox events, leased rows, schedules, idempotency keys."""
 
-from cloudyard.foundation.durable.background import BackgroundWork, every
+from cloudyard.foundation.durable.background import BackgroundWork, every, to_its_end
 from cloudyard.foundation.durable.idempotency import IdempotencyKeys, StoredAnswer
 from cloudyard.foundation.durable.outbox import Consumer, Delivered, Dispatcher, Event, Outbox
 from cloudyard.foundation.durable.schedules import Schedule, Scheduler
@@ -17,4 +17,5 @@ __all__ = [
     "Scheduler",
     "StoredAnswer",
     "every",
+    "to_its_end",
 ]

@@ -1,7 +1,8 @@
 """Background work: loops that run beside the server, restarted when they fail, stopped when it stops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import structlog
 
@@ -12,6 +13,7 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 
+T = TypeVar("T")
 Loop = Callable[[], Awaitable[None]]
 
 
@@ -58,3 +60,13 @@ class BackgroundWork:
                 pause = FIRST_PAUSE_SECONDS
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Finish `work` even when the caller is cancelled meanwhile; the caller goes on only after it."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

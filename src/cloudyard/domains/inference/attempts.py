@@ -1,0 +1,126 @@
+"""Trying deployments in turn until one answers, or sends its first chunk."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+import structlog
+
+from cloudyard.domains.inference.errors import LocalModelUnavailable, ProviderUnavailable
+from cloudyard.domains.inference.ports import Endpoint, LocalModels, Provider
+from cloudyard.domains.inference.preparation import Call
+from cloudyard.domains.inference.records import Deployment
+from cloudyard.domains.inference.routing import Router
+
+log = structlog.get_logger(__name__)
+
+FEWEST_ATTEMPTS = 2
+
+
+class Attempts:
+    """Retry and fallback: only ever before the first token."""
+
+    def __init__(self, router: Router, provider: Provider, local_models: LocalModels) -> None:
+        self._router = router
+        self._provider = provider
+        self._local_models = local_models
+
+    async def whole(self, call: Call) -> tuple[Deployment, dict[str, Any]]:
+        """A whole answer and the deployment that gave it. Raises what the last one tried failed with."""
+        excluded: set[str] = set()
+        for left in _attempts_of(call):
+            async with self._router.slot(call.model, excluded) as deployment:
+                try:
+                    answer = await self._answer_of(call, deployment)
+                except (ProviderUnavailable, LocalModelUnavailable) as error:
+                    self._failed(deployment, error)
+                    if not left:
+                        raise
+                else:
+                    self._router.succeeded(deployment)
+                    return deployment, answer
+            excluded = _next_excluded(call, excluded, deployment)
+        raise AssertionError("the last attempt raises")
+
+    async def begin(self, call: Call, stack: AsyncExitStack) -> tuple[Deployment, bytes, AsyncIterator[bytes]]:
+        """The first chunk of a stream, and the rest; what the stream holds open is handed to `stack`."""
+        excluded: set[str] = set()
+        for left in _attempts_of(call):
+            async with AsyncExitStack() as attempt:
+                deployment = await attempt.enter_async_context(self._router.slot(call.model, excluded))
+                try:
+                    first, rest = await self._first_chunk_of(call, deployment, attempt)
+                except (ProviderUnavailable, LocalModelUnavailable) as error:
+                    self._failed(deployment, error)
+                    if not left:
+                        raise
+                else:
+                    self._router.succeeded(deployment)
+                    await stack.enter_async_context(attempt.pop_all())
+                    return deployment, first, rest
+            excluded = _next_excluded(call, excluded, deployment)
+        raise AssertionError("the last attempt raises")
+
+    async def _answer_of(self, call: Call, deployment: Deployment) -> dict[str, Any]:
+        if deployment.local is not None:
+            async with self._local_models.lease(deployment.local) as endpoint:
+                return await self._ask(call, deployment, endpoint)
+        return await self._ask(call, deployment, _remote(deployment))
+
+    async def _ask(self, call: Call, deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
+        body = _encoded(call, deployment, stream=False)
+        raw = await self._provider.call(endpoint, call.path, body, deployment.timeout)
+        try:
+            answer = msgspec.json.decode(raw)
+        except msgspec.DecodeError as error:
+            raise ProviderUnavailable(f"{deployment.name} gave an answer that cannot be read: {error}.") from error
+        if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("data")):
+            raise ProviderUnavailable(f"{deployment.name} gave an answer without content.")
+        return answer
+
+    async def _first_chunk_of(
+        self, call: Call, deployment: Deployment, attempt: AsyncExitStack
+    ) -> tuple[bytes, AsyncIterator[bytes]]:
+        if deployment.local is not None:
+            endpoint = await attempt.enter_async_context(self._local_models.lease(deployment.local))
+        else:
+            endpoint = _remote(deployment)
+        body = _encoded(call, deployment, stream=True)
+        source = self._provider.stream(endpoint, call.path, body, deployment.timeout)
+        chunks = await attempt.enter_async_context(source)
+        first = await anext(chunks, None)
+        if first is None:
+            raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
+        return first, chunks
+
+    def _failed(self, deployment: Deployment, error: Exception) -> None:
+        self._router.failed(deployment)
+        log.warning("deployment failed", model=deployment.model, deployment=deployment.name, error=str(error))
+
+
+def _attempts_of(call: Call) -> range:
+    """How many attempts are left after each."""
+    return range(max(FEWEST_ATTEMPTS, len(call.model.deployments)) - 1, -1, -1)
+
+
+def _remote(deployment: Deployment) -> Endpoint:
+    if deployment.endpoint is None:
+        raise ProviderUnavailable(f"{deployment.name} has no endpoint.")
+    return deployment.endpoint
+
+
+def _encoded(call: Call, deployment: Deployment, *, stream: bool) -> bytes:
+    payload = {**call.payload, "model": deployment.upstream_model}
+    if stream:
+        payload["stream"] = True
+        payload["stream_options"] = {"include_usage": True}
+    if deployment.local is not None and stream:
+        payload["timings_per_token"] = True
+    return msgspec.json.encode(payload)
+
+
+def _next_excluded(call: Call, excluded: set[str], failed: Deployment) -> set[str]:
+    """Leave out what failed; once everything has failed, begin again."""
+    tried = excluded | {failed.name}
+    return tried if len(tried) < len(call.model.deployments) else set()

@@ -1,0 +1,1 @@
+"""The commands of the command line, one module each; `cloudyard.entrypoints.cli` loads only the one that is called."""

@@ -1,0 +1,47 @@
+"""Opening the services for a command, on a database that is there and up to date."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.foundation.settings import Settings
+from cloudyard.foundation.settings.telemetry import TelemetrySettings
+from cloudyard.foundation.telemetry import configure_logging
+from cloudyard.migrations.upgrade import is_current
+from cloudyard.wiring import Services, open_services
+
+
+class DatabaseNotReady(DomainError):
+    """A command was called before its database was made."""
+
+    code = "database_not_ready"
+    kind = ErrorKind.UNAVAILABLE
+
+
+@asynccontextmanager
+async def services_of(settings: Settings) -> AsyncIterator[Services]:
+    """The services, with prices and catalogue loaded. Raises `DatabaseNotReady` and what `open_services` raises."""
+    configure_logging(TelemetrySettings(log_level="warning", log_format="console"))
+    _require_file(settings)
+    async with open_services(settings) as services:
+        if not await is_current(services.database):
+            raise _not_ready(settings, "is of another version of Cloudyard, or still empty")
+        await services.load()
+        yield services
+
+
+def _require_file(settings: Settings) -> None:
+    """A wrong --data-dir must not leave an empty database behind."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise _not_ready(settings, "does not exist")
+
+
+def _not_ready(settings: Settings, what: str) -> DatabaseNotReady:
+    shown = make_url(settings.database_url).render_as_string(hide_password=True)
+    return DatabaseNotReady(
+        f"The database {shown} {what}. Name the right folder with --data-dir, or run `cloudyard database migrate`."
+    )

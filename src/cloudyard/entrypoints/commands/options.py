@@ -1,0 +1,34 @@
+"""What several commands take, and the settings that follow from it."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from cloudyard.foundation.errors import InvalidInput
+from cloudyard.foundation.settings import Settings, load_settings
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where everything is kept. Default: CLOUDYARD_DATA_DIR, else ./data.", metavar="DIR"),
+]
+
+
+def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
+    """The settings of environment, `cloudyard.toml` and command line. Raises `InvalidInput` that names what is wrong."""
+    try:
+        return load_settings(data_dir, **overrides)
+    except ValidationError as error:
+        problems = "; ".join(f"{_name(item['loc'])}: {item['msg']}" for item in error.errors())
+        raise InvalidInput(f"A setting cannot be used. {problems}. Correct it in the environment or cloudyard.toml.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"cloudyard.toml cannot be read: {error}. Correct the line and try again.") from error
+    except SettingsError as error:
+        raise InvalidInput(f"A setting cannot be read: {error}. Correct the variable in the environment.") from error
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "settings"

@@ -1,0 +1,66 @@
+"""How connections to a SQLite file are opened and how their transactions begin."""
+
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+CHECKPOINT_PAGES = 4000
+"""Pages in the write-ahead log before they are copied into the file: rare enough that a busy page is copied once for
+many commits, often enough that the log stays at about 16 MB."""
+
+
+def prepared_file(url: URL) -> URL:
+    """Make the folder of the file. Raises ValueError for a database in memory, which connections cannot share."""
+    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
+        raise ValueError("A SQLite database needs a file: give its path, as in sqlite:///data/cloudyard.db.")
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    return url
+
+
+def writing_engine(url: URL, busy_timeout_ms: int) -> AsyncEngine:
+    """Connections for one writer at a time."""
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=1)
+    _configure(engine.sync_engine, busy_timeout_ms, begin="BEGIN IMMEDIATE")
+    return engine
+
+
+def reading_engine(url: URL, busy_timeout_ms: int, pool_size: int) -> AsyncEngine:
+    """Connections that cannot write."""
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=pool_size)
+    _configure(engine.sync_engine, busy_timeout_ms, begin="BEGIN", query_only=True)
+    return engine
+
+
+def grouping_engine(url: URL, busy_timeout_ms: int) -> Engine:
+    """The one connection of the writer thread."""
+    engine = create_engine(url.set(drivername="sqlite"), pool_size=1, max_overflow=0)
+    _configure(engine, busy_timeout_ms, begin="BEGIN IMMEDIATE")
+    return engine
+
+
+def _configure(engine: Engine, busy_timeout_ms: int, *, begin: str, query_only: bool = False) -> None:
+    pragmas = (
+        f"busy_timeout={busy_timeout_ms}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "recursive_triggers=ON",  # else INSERT OR REPLACE deletes rows without asking their triggers
+        "temp_store=MEMORY",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        f"query_only={int(query_only)}",
+    )
+
+    def connected(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours to say, not the driver's
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)

@@ -1,0 +1,87 @@
+"""What is kept of an answer, in the transaction that charges for it.
+
+That is what its view wants (a response that can be continued), and, where the call carried an idempotency key, the
+answer as it goes out: so no crash between the charge and the answer can charge a repetition again.
+"""
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+from cloudyard.domains.billing import UsageOutcome
+from cloudyard.domains.billing.batch import Write
+from cloudyard.domains.inference import Answer, ChunkStream
+from cloudyard.foundation.durable import StoredAnswer
+from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.surfaces.openai.views import Request, View
+from cloudyard.web.sse import Events
+
+MODEL_HEADER = "x-cloudyard-model"
+JSON_TYPE = "application/json"
+STREAM_TYPE = "text/event-stream; charset=utf-8"
+
+Store = Callable[[StoredAnswer], Write]
+
+
+class StreamInterrupted(DomainError):
+    """A stream ended before its answer did; told to whoever asks for it again by its idempotency key."""
+
+    code = "stream_interrupted"
+    kind = ErrorKind.UPSTREAM
+
+
+class Keeping:
+    """One answer under way. `store` gives the write that keeps it for repetitions, if they are to be expected."""
+
+    __slots__ = ("_store", "_told", "view")
+
+    def __init__(self, view: View[Request], store: Store | None = None) -> None:
+        self.view = view
+        self._store = store
+        self._told = bytearray()
+
+    async def events(self, stream: ChunkStream) -> Events:
+        """The events of a stream as they go out. A failure after the first is an event too, and the last."""
+        try:
+            async with aclosing(aiter(stream)) as chunks:
+                async for chunk in chunks:
+                    pieces = self.view.pieces(chunk)
+                    if self._store is not None:
+                        self._told += pieces
+                    if pieces:
+                        yield pieces
+        except DomainError as error:
+            yield self.view.broken_off(error)
+            return
+        if stream.answer is not None:
+            yield self.view.closing(stream.answer)
+
+    def whole(self, answer: Answer) -> tuple[Write, ...]:
+        """The writes of a whole answer."""
+        writes = self.view.writes(answer)
+        if self._store is None:
+            return writes
+        return (*writes, self._store(_stored(answer, JSON_TYPE, self.view.whole(answer))))
+
+    def streamed(self, answer: Answer) -> tuple[Write, ...]:
+        """The writes of a streamed answer: what went out, and what ends it."""
+        writes = self.view.writes(answer)
+        if self._store is None:
+            return writes
+        interruption = _interruption(answer)
+        last = self.view.closing(answer) if interruption is None else self.view.broken_off(interruption)
+        return (*writes, self._store(_stored(answer, STREAM_TYPE, bytes(self._told) + last)))
+
+
+def _stored(answer: Answer, content_type: str, body: bytes) -> StoredAnswer:
+    return StoredAnswer(200, {"content-type": content_type, MODEL_HEADER: answer.served_by}, body)
+
+
+def _interruption(answer: Answer) -> StreamInterrupted | None:
+    """What ended a stream early, None if nothing did."""
+    if answer.outcome is UsageOutcome.COMPLETED:
+        return None
+    who = "the caller left" if answer.outcome is UsageOutcome.CLIENT_LEFT else "the model's provider broke off"
+    return StreamInterrupted(
+        f"The stream ended early because {who}; what had been generated was charged. "
+        "Use a new Idempotency-Key to ask again."
+    )

@@ -1,0 +1,103 @@
+"""The endpoints that run models. Raw ASGI: at thousands of calls a second a framework's routing is half the cost."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from starlette.types import Receive, Scope, Send
+
+from cloudyard.domains.inference import ChunkStream, Generation
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.durable import IdempotencyKeys
+from cloudyard.foundation.durable.idempotency import KeyClaim
+from cloudyard.surfaces.openai.keeping import MODEL_HEADER, Keeping
+from cloudyard.surfaces.openai.policy import SURFACE
+from cloudyard.surfaces.openai.routes.calls import JSON, Call, read_call, send_body, send_stored
+from cloudyard.surfaces.openai.token_limits import TokenLimits, TokensTaken
+from cloudyard.surfaces.openai.views import Request, View
+from cloudyard.web.disconnect import unless_left
+from cloudyard.web.idempotency import fingerprint, once, scope_of
+from cloudyard.web.policy import Header
+from cloudyard.web.sse import send_events
+
+IDEMPOTENCY_KEY = b"idempotency-key"
+
+ReadView = Callable[[Call], Awaitable[View[Request]]]
+
+
+class InferenceEndpoint:
+    """One endpoint. `read` turns a call into the view of its answer, or raises what is wrong with it."""
+
+    def __init__(
+        self,
+        path: str,
+        read: ReadView,
+        generation: Generation,
+        tokens: TokenLimits,
+        idempotency: IdempotencyKeys,
+        clock: Clock,
+    ) -> None:
+        self.path = path
+        self._read = read
+        self._generation = generation
+        self._tokens = tokens
+        self._idempotency = idempotency
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        scope["state"]["route"] = self.path
+        call = await read_call(scope, receive, send)
+        view = await self._read(call)
+        key = call.headers.get(IDEMPOTENCY_KEY)
+        if key is None:
+            await self._answer(call, Keeping(view))
+        else:
+            await self._answer_once(call, view, key.decode("latin-1"))
+
+    async def _answer_once(self, call: Call, view: View[Request], key: str) -> None:
+        async def produce(claim: KeyClaim) -> None:
+            await self._answer(call, Keeping(view, partial(self._idempotency.completion, claim)))
+
+        scope = scope_of(call.principal.user_id, SURFACE + self.path)
+        stored = await once(self._idempotency, scope, key, fingerprint("POST", self.path, call.body), produce)
+        if stored is not None:
+            await send_stored(call.send, stored)
+
+    async def _answer(self, call: Call, keeping: Keeping) -> None:
+        taken = await self._tokens.take(call.principal, keeping.view.request)
+        if keeping.view.stream:
+            await self._stream(call, keeping, taken)
+        else:
+            await self._whole(call, keeping, taken)
+
+    async def _whole(self, call: Call, keeping: Keeping, taken: TokensTaken | None) -> None:
+        view = keeping.view
+        work = self._generation.answer(call.principal, view.request, call.context, also=keeping.whole)
+        answer = await unless_left(call.receive, work)
+        await self._tokens.make_up(taken, answer)
+        headers = self._headers(call, answer.served_by, taken)
+        await send_body(call.send, view.whole(answer), (JSON, *headers))
+
+    async def _stream(self, call: Call, keeping: Keeping, taken: TokensTaken | None) -> None:
+        request = keeping.view.request
+        opening = self._generation.stream(call.principal, request, call.context, also=keeping.streamed)
+        stream: ChunkStream | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                stream = await unless_left(call.receive, stack.enter_async_context(opening))
+                headers = self._headers(call, stream.served_by, taken)
+                await send_events(call.receive, call.send, keeping.events(stream), headers=headers)
+        finally:
+            if stream is not None and stream.answer is not None:
+                await self._tokens.make_up(taken, stream.answer)
+
+    def _headers(self, call: Call, served_by: str, taken: TokensTaken | None) -> list[Header]:
+        elapsed = self._clock.monotonic() - call.started_at
+        headers = [
+            (b"openai-processing-ms", b"%d" % (elapsed * 1000)),
+            (MODEL_HEADER.encode(), served_by.encode("ascii", "backslashreplace")),
+        ]
+        if taken is not None:
+            headers.extend(taken.headers)
+        return headers

@@ -1,0 +1,91 @@
+"""Objects in a bucket of a real S3 server."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from cloudyard.backends.objects import S3Objects, open_object_store
+from cloudyard.domains.files import ObjectStoreUnavailable
+from cloudyard.foundation.ids import SystemIds
+from cloudyard.testing.object_store_suite import LARGE, ObjectStoreSuite, chunks_of, sample
+from cloudyard.testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedMissing, SeaweedServer, seaweed_server
+
+BUCKET = "cloudyard"
+
+
+@pytest.fixture(scope="module")
+def seaweed() -> Iterator[SeaweedServer]:
+    try:
+        with seaweed_server() as server:
+            yield server
+    except SeaweedMissing as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"SeaweedFS is not at hand: {error}")
+
+
+@pytest.fixture
+def environment(seaweed: SeaweedServer, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", seaweed.s3_url)
+    return monkeypatch
+
+
+@pytest.fixture
+async def objects(environment: pytest.MonkeyPatch) -> AsyncIterator[S3Objects]:
+    store = open_object_store(f"s3://{BUCKET}/some/prefix", SystemIds())
+    assert isinstance(store, S3Objects)
+    yield store
+    await store.close()
+
+
+class TestS3Objects(ObjectStoreSuite):
+    """The conformance suite against a bucket."""
+
+    @pytest.fixture(autouse=True)
+    async def no_upload_is_left_open(self, objects: S3Objects, seaweed: SeaweedServer) -> AsyncIterator[None]:
+        """Parts of an upload that is neither completed nor aborted cost their owner money."""
+        yield
+        assert seaweed.unfinished_uploads(BUCKET) == []
+
+
+async def test_a_wrong_key_is_told(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    objects = open_object_store(f"s3://{BUCKET}", SystemIds())
+    for size in (10, LARGE):
+        with pytest.raises(ObjectStoreUnavailable, match="privileges"):
+            await objects.put("a/object", chunks_of(sample(size)))
+    with pytest.raises(ObjectStoreUnavailable, match="privileges"):
+        await objects.ping()
+    await objects.close()
+
+
+async def test_a_server_that_is_not_there_is_told(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    objects = open_object_store(f"s3://{BUCKET}", SystemIds())
+    with pytest.raises(ObjectStoreUnavailable, match="try again"):
+        await objects.put("a/object", chunks_of(b"x"))
+    with pytest.raises(ObjectStoreUnavailable):
+        await objects.ping()
+    await objects.close()
+
+
+async def test_ping_does_not_wait_for_a_server_that_never_answers(environment: pytest.MonkeyPatch) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        objects = open_object_store(f"s3://{BUCKET}", SystemIds())
+        with pytest.raises(ObjectStoreUnavailable, match="no answer within 5 seconds"):
+            await objects.ping()
+    for connection in connections:
+        connection.close()
+    await objects.close()
