@@ -11,6 +11,11 @@ give_up() {
     exit 1
 }
 
+# Every extra that the project declares, for the scripts that need them all.
+all_extras() {
+    "$(find_python)" -c 'import tomllib; print(",".join(tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]))'
+}
+
 # Make .venv hold the project with the given extras, at the locked versions: ensure_environment local,postgres
 # Costs nothing when that was done before and neither the project nor the lock has changed since.
 ensure_environment() {

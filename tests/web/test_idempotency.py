@@ -25,6 +25,7 @@ POLICY = SurfacePolicy(name="probe", title="Probe", prefix="/probe")
 class Counter:
     def __init__(self) -> None:
         self.calls = 0
+        self.called = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
 
@@ -45,6 +46,7 @@ async def client(
     @router.post("/things", status_code=201)
     async def make(value: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
         counter.calls += 1
+        counter.called.set()
         await counter.go_on.wait()
         if value.get("bad"):
             raise InvalidInput("no")
@@ -100,8 +102,7 @@ async def test_a_repeat_while_the_first_is_running_is_refused(
 ) -> None:
     counter.go_on.clear()
     running = asyncio.create_task(client.post("/things", json={"a": 1}, headers=headers))
-    while counter.calls == 0:
-        await asyncio.sleep(0.01)
+    await counter.called.wait()
     meanwhile = await client.post("/things", json={"a": 1}, headers=headers)
     counter.go_on.set()
     assert meanwhile.status_code == 409

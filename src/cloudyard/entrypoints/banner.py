@@ -51,6 +51,5 @@ def _names(settings: Settings) -> str:
     aliases = document_aliases(settings)
     if not aliases:
         return "only those of the catalogue"
-    return "the documents' names stand for local models: " + ", ".join(
-        f"{alias} = {model}" for alias, model in aliases.items()
-    )
+    others = {model: [alias for alias, of in aliases.items() if of == model] for model in aliases.values()}
+    return "\n".join(f"{', '.join(names)} stand for {model}" for model, names in others.items())

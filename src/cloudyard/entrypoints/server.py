@@ -1,8 +1,9 @@
 """The server: services opened, database brought up to date, surfaces served, everything drained at the end."""
 
+import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -39,11 +40,18 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             self._when_ready()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but the signal is not raised again at the end: it would end the process before the services."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
 
 async def serve(settings: Settings, when_ready: Ready = lambda url: None) -> None:
     """Serve until asked to stop (SIGINT or SIGTERM), then drain. `when_ready` gets the base URL.
 
-    Raises `PortUnavailable`, `MigrationFailed`, `DatabaseUnavailable` or `FeatureUnavailable`: the server did not start.
+    Raises `PortUnavailable`, `MigrationFailed`, `DatabaseUnavailable` or `FeatureUnavailable` if it cannot start.
     """
     configure_logging(settings.telemetry)
     sockets = _listen(settings)
@@ -113,11 +121,8 @@ async def _start_models(services: Services) -> None:
     """Load local models ahead of their first use; one that is missing is only reported: it may come later."""
     if not services.settings.inference.start_at_boot:
         return
-    for model in services.catalogue.models():
-        for deployment in model.deployments:
-            if deployment.local is None:
-                continue
-            if Path(deployment.local.path).exists():
-                await services.local_models.start(deployment.local)
-            else:
-                log.warning("model file missing", model=model.name, path=str(deployment.local.path))
+    for local in services.catalogue.local_models():
+        if await asyncio.to_thread(local.path.is_file):
+            await services.local_models.start(local)
+        else:
+            log.warning("model file missing", model=local.name, path=str(local.path))

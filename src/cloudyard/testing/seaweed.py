@@ -60,8 +60,8 @@ def seaweed_server() -> Iterator[SeaweedServer]:
         _wait(process, server, directory / "log")
         yield server
     finally:
-        process.terminate()
-        process.wait(30)
+        process.kill()  # asked politely, it takes half a minute; nothing of it is kept
+        process.wait()
         shutil.rmtree(directory, ignore_errors=True)
 
 

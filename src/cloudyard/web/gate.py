@@ -1,7 +1,7 @@
 """The gate in front of every surface: one ASGI layer that identifies, limits, guards, logs and measures.
 
 What it finds lies in `scope["state"]`: `principal` (or None), `credential_error`, `request_id`, `path` (below the
-surface's prefix) and `address`. Pure ASGI, so that a raw app pays for nothing else.
+surface's prefix), `address` and `https`. Pure ASGI, so that a raw app pays for nothing else.
 """
 
 import re
@@ -142,6 +142,7 @@ class Gate:
         presented = presented_credential(visit.headers, cookie=cookie, query=query)
         if presented is None:
             return
+        visit.state["credential"] = presented.value
         sessions = self._parts.sessions
         try:
             principal = sessions.cached(presented.value)
@@ -152,6 +153,7 @@ class Gate:
             visit.unidentified(error)
 
     async def _limit(self, visit: Visit) -> None:
+        visit.state["rate_limits"] = self._limits
         taken = await self._limits.take(visit.method, visit.path, visit.principal, visit.address)
         if not taken:
             return

@@ -6,6 +6,7 @@ Not for routes whose answer holds a secret (tokens, new API keys): answers are k
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
@@ -58,6 +59,25 @@ async def once(
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """A request that carries a key: whose and for what, the key, and what makes it the same request."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+
+async def keyed_request(request: Request, operation: str) -> KeyedRequest | None:
+    """The key of a known caller's request, None without one. `operation` names the route across all surfaces."""
+    key = request.headers.get(HEADER)
+    caller = caller_of(request.scope)
+    if key is None or caller is None:
+        return None
+    given = fingerprint(request.method, request.url.path, await request.body())
+    return KeyedRequest(scope_of(caller.user_id, operation), key, given)
+
+
 class IdempotentRoute(StrictJsonRoute):
     """A FastAPI route that honours Idempotency-Key. The app's state holds the `idempotency_keys`."""
 
@@ -66,19 +86,16 @@ class IdempotentRoute(StrictJsonRoute):
         handler = super().get_route_handler()
 
         async def keyed(request: Request) -> Response:
-            key = request.headers.get(HEADER)
-            caller = caller_of(request.scope)
-            if key is None or caller is None:
+            given = await keyed_request(request, f"{request.app.state.policy.name}:{self.name}")
+            if given is None:
                 return await handler(request)
-            given = fingerprint(request.method, request.url.path, await request.body())
             keys: IdempotencyKeys = request.app.state.idempotency_keys
-            operation = f"{request.app.state.policy.name}:{self.name}"
 
             async def produce(_claim: KeyClaim) -> StoredAnswer:
                 return _stored(await handler(request))
 
-            answer = await once(keys, scope_of(caller.user_id, operation), key, given, produce)
-            return _response(answer) if answer is not None else Response(status_code=204)
+            answer = await once(keys, given.scope, given.key, given.fingerprint, produce)
+            return as_response(answer) if answer is not None else Response(status_code=204)
 
         return keyed
 
@@ -88,5 +105,6 @@ def _stored(response: Response) -> StoredAnswer:
     return StoredAnswer(response.status_code, headers, bytes(response.body))
 
 
-def _response(answer: StoredAnswer) -> Response:
+def as_response(answer: StoredAnswer) -> Response:
+    """A kept answer as it goes out."""
     return Response(answer.body, answer.status, dict(answer.headers))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from fastapi import Request, Response, params
 from fastapi.routing import APIRoute
+from starlette.types import Message, Receive
 
 from cloudyard.web.errors import Issue, MalformedRequest, UnreadableJson, UnsupportedMediaType
 
@@ -68,8 +69,8 @@ class StrictJsonRequest(Request):
     @classmethod
     async def reading(cls, request: Request) -> "StrictJsonRequest":
         """Read the body of a request. Raises what `require_json` and `parse_json` raise."""
-        strict = cls(request.scope, request.receive)
-        body = await strict.body()
+        body = await request.body()
+        strict = cls(request.scope, _again(body, request.receive))
         if body:
             require_json(strict.headers.get("content-type", "").encode("latin-1"))
             strict._value = parse_json(body)
@@ -93,6 +94,20 @@ class StrictJsonRoute(APIRoute):
             return await handler(await StrictJsonRequest.reading(request))
 
         return strict
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives a body that was read once more, then whatever the client does next."""
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
 
 
 def _names_in(value: Any) -> int:

@@ -105,6 +105,7 @@ class SurfacePolicy:
     - `ungated`: routes that are neither authenticated nor limited (health, documents).
     - `streams_body`: routes that read their body as a stream under a limit of their own (uploads).
     - `refuse_bad_credentials`: whether a wrong credential is refused on open routes too, or ignored there.
+    - `hsts_on_http`: whether Strict-Transport-Security goes out by plain http too.
     """
 
     name: str
@@ -123,17 +124,22 @@ class SurfacePolicy:
     frame_options: str = "DENY"
     referrer_policy: str = "no-referrer"
     hsts_seconds: int = 31_536_000
+    hsts_on_http: bool = False
     cors_methods: tuple[str, ...] = ALL_METHODS
     cors_exposed_headers: tuple[str, ...] = EXPOSED_HEADERS
 
     def security_headers(self, *, https: bool) -> tuple[Header, ...]:
-        """Headers of every answer but the content policy. HSTS only where it came by https (RFC 6797, 7.2)."""
+        """Headers of every answer but the content policy.
+
+        HSTS goes out by https, as RFC 6797 (section 7.2) has it; by http too, where browsers ignore it
+        (section 8.1), only for a contract that shows it on every answer.
+        """
         headers = [
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", self.frame_options.encode()),
             (b"referrer-policy", self.referrer_policy.encode()),
         ]
-        if https:
+        if https or self.hsts_on_http:
             headers.append((b"strict-transport-security", b"max-age=%d; includeSubDomains" % self.hsts_seconds))
         return tuple(headers)
 

@@ -1,9 +1,11 @@
 """Counting requests under a surface's limits and under the limits of API keys."""
 
+from starlette.types import Scope
+
 from cloudyard.domains.identity.records import Principal
 from cloudyard.foundation.limiting import Limit, LimitStore, RateLimited, Verdict
 from cloudyard.foundation.telemetry import Metrics
-from cloudyard.web.policy import KeyedBy, LimitRule, SurfacePolicy, Taken
+from cloudyard.web.policy import WEBSOCKET, KeyedBy, LimitRule, SurfacePolicy, Taken
 from cloudyard.web.proxies import limit_key_of
 
 KEY_RULE = "api-key"
@@ -63,3 +65,12 @@ class RateLimits:
         for each in taken:
             if not each.verdict.allowed:
                 self._metrics.rate_limited(self._policy.name, each.rule)
+
+
+async def count_message(scope: Scope) -> None:
+    """Count a message on an open WebSocket like a request of its own. Raises `RateLimited`."""
+    state = scope["state"]
+    limits: RateLimits = state["rate_limits"]
+    refusal = limits.refusal(await limits.take(WEBSOCKET, state["path"], state["principal"], state["address"]))
+    if refusal is not None:
+        raise refusal

@@ -68,6 +68,7 @@ class Visit:
         self.address = address
         self.https = https
         self.state["address"] = address
+        self.state["https"] = https
 
     def answers_with(self, headers: Sequence[Header], content_policy: Header) -> None:
         """Set what every answer carries; a response may bring a content policy of its own."""

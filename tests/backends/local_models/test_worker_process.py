@@ -22,6 +22,10 @@ from cloudyard.testing.workers import is_gone, mapped_files, say_something, unti
 KEY = "key-of-this-test"
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 async def start(model: LocalModel, log_folder: Path, timeout: float = 60) -> WorkerProcess:
     return await WorkerProcess.start(model, api_key=KEY, log=log_folder / "worker.log", timeout=timeout)
 
@@ -179,5 +183,5 @@ async def test_the_log_of_the_run_before_is_kept(chat_model: LocalModel, log_fol
     for _ in range(2):
         with pytest.raises(WorkerFailed):
             await start(replace(chat_model, path=broken), log_folder)
-    assert sorted(os.listdir(log_folder)) == ["worker.log", "worker.log.1"]
+    assert sorted(names_in(log_folder)) == ["worker.log", "worker.log.1"]
     assert "failed to load model" in (log_folder / "worker.log.1").read_text()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import stat
+import sys
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
+from cloudyard.backends.mail import open_mailer
 from cloudyard.backends.mail.file_outbox import FileMailer
 from cloudyard.backends.mail.smtp import SmtpMailer
 from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
+from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.settings.mail import MailSettings
 
 SENDER = "Cloudyard <noreply@cloud.example>"
@@ -146,15 +149,20 @@ async def test_a_server_that_is_not_there_is_a_passing_failure() -> None:
 
 
 async def test_a_server_that_says_nothing_is_given_up_after_the_timeout() -> None:
+    hung_up = asyncio.Event()
+
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        hung_up.set()
 
     silent = await asyncio.start_server(silence, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with silent:
         with pytest.raises(MailUnavailable):
             await SmtpMailer(_settings(port, timeout_seconds=0.2)).send(MAIL)
+        await hung_up.wait()
 
 
 async def test_without_the_promised_encryption_nothing_is_sent(server: Controller, inbox: Inbox) -> None:
@@ -229,3 +237,17 @@ async def test_a_certificate_for_another_name_is_refused(secure_server: Controll
     with pytest.raises(MailUnavailable):
         await SmtpMailer(_settings(secure_server.port, smtp_host="127.0.0.1", smtp_tls="starttls")).send(MAIL)
     assert inbox.received == []
+
+
+async def test_the_settings_choose_the_backend(server: Controller, inbox: Inbox, tmp_path: Path) -> None:
+    await open_mailer(_settings(server.port), tmp_path / "mail").send(MAIL)
+    assert len(inbox.received) == 1
+    await open_mailer(_settings(server.port, backend="file"), tmp_path / "mail").send(MAIL)
+    assert len(list((tmp_path / "mail").iterdir())) == 1
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cloudyard.backends.mail.smtp")
+    monkeypatch.setitem(sys.modules, "aiosmtplib", None)
+    with pytest.raises(FeatureUnavailable, match=r"pip install 'cloudyard\[smtp\]'"):
+        open_mailer(_settings(25), tmp_path)

@@ -1,42 +1,48 @@
 """Mails leave through the outbox, activity is written beside the requests, and what is past its time goes."""
 
+import socket
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import func, select
 
-from cloudyard.domains.identity import Mail, MailConsumer, MailRefused, MailUnavailable, User
+from cloudyard.backends.mail.smtp import SmtpMailer
+from cloudyard.domains.identity import MailConsumer, User
 from cloudyard.domains.identity.letters import MAIL_REQUESTED
 from cloudyard.domains.identity.models import mail_tokens, sessions
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Outbox, Scheduler
 from cloudyard.foundation.durable.outbox import outbox_deliveries
 from cloudyard.foundation.ids import SystemIds
+from cloudyard.foundation.settings.mail import MailSettings
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts, identity_parts
 
 DAY = 86400
 
 
-class FailingMailer:
-    """A mail server that fails until it is mended."""
+class Refuser:
+    """An SMTP server's say: nobody lives here."""
 
-    def __init__(self) -> None:
-        self.failure: Exception | None = MailUnavailable("down")
-        self.sent: list[Mail] = []
-
-    async def send(self, mail: Mail) -> None:
-        self.sent.append(mail)
-        if self.failure is not None:
-            raise self.failure
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: object
+    ) -> str:
+        return "550 no such mailbox"
 
 
 @pytest.fixture
-def mailer(identity: IdentityParts, outbox: Outbox, clock: ManualClock) -> FailingMailer:
-    mailer = FailingMailer()
-    outbox.subscribe(MailConsumer(mailer, identity.box, clock))
-    return mailer
+def refusing_server() -> Iterator[Controller]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(Refuser(), hostname="127.0.0.1", port=port)
+    controller.start()
+    yield controller
+    controller.stop()
 
 
 async def _undelivered(database: Database) -> int:
@@ -44,42 +50,46 @@ async def _undelivered(database: Database) -> int:
         return int(await tx.scalar(select(func.count()).select_from(outbox_deliveries)))
 
 
-async def test_a_mail_is_sent_again_after_a_failure_as_the_same_mail(
-    identity: IdentityParts, mailer: FailingMailer, ada: User, database: Database, clock: ManualClock
+def _put_in_the_way(folder: Path) -> Path:
+    """Make the mail folder unusable until the file is removed."""
+    folder.write_text("not a folder")
+    return folder
+
+
+async def test_a_mail_is_sent_again_after_a_failure(
+    identity: IdentityParts, ada: User, database: Database, clock: ManualClock
 ) -> None:
+    obstacle = _put_in_the_way(identity.mail_folder)
     await identity.dispatcher.deliver_due()
-    mailer.failure = None
+    assert await _undelivered(database) == 1
+    obstacle.unlink()
     clock.advance(60)
-    await identity.dispatcher.deliver_due()
-    first, second = mailer.sent
-    assert first == second
-    assert first.to == "ada@example.com"
-    assert await _undelivered(database) == 0
-
-
-async def test_a_mail_refused_for_good_is_given_up(
-    identity: IdentityParts, mailer: FailingMailer, ada: User, database: Database
-) -> None:
-    mailer.failure = MailRefused("no such address")
-    await identity.dispatcher.deliver_due()
-    assert len(mailer.sent) == 1
+    (mail,) = await identity.mails("ada@example.com")
+    assert mail["Date"].datetime == clock.now() - timedelta(seconds=60)
     assert await _undelivered(database) == 0
 
 
 async def test_a_mail_whose_link_has_expired_is_not_sent_any_more(
-    identity: IdentityParts, mailer: FailingMailer, ada: User, database: Database, clock: ManualClock
+    identity: IdentityParts, ada: User, database: Database, clock: ManualClock
 ) -> None:
+    obstacle = _put_in_the_way(identity.mail_folder)
     await identity.dispatcher.deliver_due()
+    obstacle.unlink()
     clock.advance(DAY)
-    mailer.failure = None
-    await identity.dispatcher.deliver_due()
-    assert len(mailer.sent) == 1
+    assert await identity.mails("ada@example.com") == []
     assert await _undelivered(database) == 0
 
 
-def test_what_the_consumer_wants(identity: IdentityParts, clock: ManualClock) -> None:
-    consumer = MailConsumer(FailingMailer(), identity.box, clock)
-    assert (consumer.name, consumer.kinds) == ("mail", {MAIL_REQUESTED})
+async def test_a_mail_refused_for_good_is_given_up(
+    identity: IdentityParts, outbox: Outbox, database: Database, clock: ManualClock, refusing_server: Controller
+) -> None:
+    settings = MailSettings(backend="smtp", smtp_port=refusing_server.port, smtp_tls="none")
+    consumer = MailConsumer(SmtpMailer(settings), identity.box, clock)
+    assert (consumer.name, consumer.kinds) == ("mail", frozenset({MAIL_REQUESTED}))
+    outbox.subscribe(consumer)
+    await identity.users.register(email="nobody@example.com", password="correct horse")
+    assert await identity.dispatcher.deliver_due() == 1
+    assert await _undelivered(database) == 0
 
 
 async def test_mails_say_what_to_do_in_text_and_html(identity: IdentityParts, ada: User) -> None:

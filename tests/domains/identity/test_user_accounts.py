@@ -158,6 +158,14 @@ async def test_unknown_addresses_are_not_found(identity: IdentityParts, ada: Use
     assert await identity.users.find_by_email(email) is None
 
 
+async def test_an_operator_finds_a_user_by_any_of_three_names(identity: IdentityParts, ada: User) -> None:
+    for identifier in (ada.id, "ADA_L", "Ada@Example.com"):
+        assert await identity.users.find(identifier) == ada
+    for identifier in ("", "nobody", "nobody@example.com", "\x00", "Ada"):
+        with pytest.raises(UserNotFound):
+            await identity.users.find(identifier)
+
+
 async def test_a_profile_changes_only_where_it_is_told_to(
     identity: IdentityParts, ada: User, listener: Listener, clock: ManualClock
 ) -> None:

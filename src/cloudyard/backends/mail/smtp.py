@@ -1,10 +1,9 @@
 """Mail through an SMTP server (RFC 5321), by aiosmtplib (the extra `smtp`)."""
 
-from importlib.util import find_spec
+import aiosmtplib
 
 from cloudyard.backends.mail.message import internet_message
 from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
-from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.settings.mail import MailSettings
 
 FIRST_PERMANENT_CODE = 500  # RFC 5321, section 4.2.1: 4yz may succeed later, 5yz never will
@@ -14,12 +13,6 @@ class SmtpMailer:
     """Hands each mail to one SMTP server, over a connection of its own."""
 
     def __init__(self, settings: MailSettings) -> None:
-        """Raises `FeatureUnavailable` where the extra is not installed."""
-        if find_spec("aiosmtplib") is None:
-            raise FeatureUnavailable(
-                "Mail by SMTP needs the extra `smtp`: run `pip install 'cloudyard[smtp]'`, "
-                "or set mail.backend to `file`."
-            )
         self._settings = settings
 
     async def send(self, mail: Mail) -> None:
@@ -28,8 +21,6 @@ class SmtpMailer:
         Raises `MailRefused` if the server refuses the recipient or the content for good, else `MailUnavailable`:
         an unreachable server or a refused login is mended in the settings, and the mail is still wanted then.
         """
-        import aiosmtplib  # noqa: PLC0415 - optional extra
-
         settings = self._settings
         password = settings.smtp_password
         try:

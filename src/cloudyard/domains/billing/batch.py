@@ -5,20 +5,37 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, insert
 
-from cloudyard.domains.billing.errors import SpendCapReached
-from cloudyard.domains.billing.models import budgets, usage_records
+from cloudyard.domains.billing.models import usage_records
 from cloudyard.domains.billing.prices import Meter, Price
 from cloudyard.domains.billing.records import Settlement
-from cloudyard.domains.ledger import Hold, HoldState, LedgerBatch, held_of, wallet_of
+from cloudyard.domains.billing.spend_caps import Budgets
+from cloudyard.domains.ledger import Hold, HoldNotOpen, HoldState, LedgerBatch, wallet_of
 from cloudyard.domains.ledger.records import REVENUE
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database.upsert import insert_or_ignore
+from cloudyard.foundation.database.prepared import PreparedWrite
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.ids import Ids
 
 Write = Callable[[Connection], None]
+
+_ADD_USAGE = PreparedWrite(
+    insert(usage_records),
+    (
+        "id",
+        "user_id",
+        "api_key_id",
+        "hold_id",
+        "transaction_id",
+        "price_id",
+        "quantities",
+        "amount_nanos",
+        "outcome",
+        "details",
+        "created_at",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +53,10 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Charge what was used and give the rest back. `also` is written in the same transaction."""
+    """Charge what was used and give the rest back. `also` is written in the same transaction.
+
+    A write in `also` may be called again, in another transaction, where the first was rolled back.
+    """
 
     hold_id: str
     user_id: str
@@ -55,19 +75,17 @@ class Release:
 
     hold_id: str
     description: str
-    state: HoldState = HoldState.RELEASED
 
 
-Command = OpenHold | Settle | Release
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Give everything back, if the hold's time is still over."""
+
+    hold_id: str
+
+
+Command = OpenHold | Settle | Release | Expire
 Outcome = Hold | Settlement | None
-
-
-@dataclass(slots=True)
-class _Budget:
-    cap: int
-    spent: int
-    held: int
-    changed: bool = False
 
 
 class ChargeBatch:
@@ -88,120 +106,98 @@ class _Group:
         self._ids = ids
         self._now = now
         self._ledger = LedgerBatch(connection, ids, now)
-        self._budgets: dict[str, _Budget] = {}
-        self._usage: list[dict[str, Any]] = []
+        self._budgets = Budgets(connection)
+        self._usage: list[tuple[Any, ...]] = []
         self._also: list[Write] = []
 
     def apply(self, commands: Sequence[Command]) -> list[Outcome | DomainError]:
         self._load(commands)
         outcomes = [self._decide(command) for command in commands]
         self._ledger.flush()
-        if self._usage:
-            self._connection.execute(insert(usage_records), self._usage)
-        self._write_budgets()
+        _ADD_USAGE.run(self._connection, self._usage)
+        self._budgets.flush()
         for write in self._also:
             write(self._connection)
         return outcomes
 
     def _decide(self, command: Command) -> Outcome | DomainError:
         try:
-            if isinstance(command, OpenHold):
-                return self._open(command)
-            if isinstance(command, Settle):
-                return self._settle(command)
-            self._release(command)
+            match command:
+                case OpenHold():
+                    return self._open(command)
+                case Settle():
+                    return self._settle(command)
+                case Release():
+                    self._release(command.hold_id, command.description, HoldState.RELEASED)
+                case Expire():
+                    self._expire(command)
         except DomainError as refusal:
             return refusal
         return None
 
     def _load(self, commands: Sequence[Command]) -> None:
-        owned = {REVENUE}
-        ending = []
-        for command in commands:
-            if isinstance(command, OpenHold):
-                owned |= {wallet_of(command.user_id), held_of(command.user_id)}
-            else:
-                ending.append(command.hold_id)
+        opening = [command for command in commands if isinstance(command, OpenHold)]
+        ending = [command.hold_id for command in commands if not isinstance(command, OpenHold)]
+        owned = {wallet_of(command.user_id) for command in opening}
+        if any(isinstance(command, Settle) for command in commands):
+            owned.add(REVENUE)
         self._ledger.load(owned, hold_ids=ending)
-        caps = {c.budget_id: c.cap_nanos for c in commands if isinstance(c, OpenHold) and c.cap_nanos is not None}
+        caps = {c.budget_id: c.cap_nanos for c in opening if c.budget_id is not None and c.cap_nanos is not None}
         held = {hold.budget_id for hold_id in ending if (hold := self._ledger.hold(hold_id)) and hold.budget_id}
-        self._load_budgets({key: cap for key, cap in caps.items() if key}, held)
-
-    def _load_budgets(self, caps: Mapping[str, int], held: set[str]) -> None:
-        keys = sorted(caps.keys() | held)
-        if not keys:
-            return
-        if caps:
-            rows = [{"id": key, "cap_nanos": cap, "spent_nanos": 0, "held_nanos": 0} for key, cap in caps.items()]
-            self._connection.execute(insert_or_ignore(self._connection.dialect.name, budgets), rows)
-        query = select(budgets).where(budgets.c.id.in_(keys)).order_by(budgets.c.id).with_for_update()
-        for row in self._connection.execute(query):
-            self._budgets[row.id] = _Budget(row.cap_nanos, row.spent_nanos, row.held_nanos)
+        self._budgets.load(caps, held)
 
     def _open(self, command: OpenHold) -> Hold:
-        budget = self._budgets.get(command.budget_id) if command.budget_id and command.cap_nanos is not None else None
-        if budget is not None and budget.spent + budget.held + command.amount > budget.cap:
-            raise SpendCapReached(
-                "This API key has reached its spend cap. Raise the cap with a new key, or use another key.",
-                details={"cap_nanos": budget.cap, "spent_nanos": budget.spent, "held_nanos": budget.held},
-            )
-        budget_id = command.budget_id if budget is not None else None
+        budget = self._budgets.of(command.budget_id) if command.cap_nanos is not None else None
+        if budget is not None:
+            budget.require(command.amount)
         hold = self._ledger.open_hold(
-            command.hold_id, command.user_id, command.amount, command.life, command.description, budget_id
+            command.hold_id,
+            command.user_id,
+            command.amount,
+            command.life,
+            command.description,
+            command.budget_id if budget is not None else None,
         )
         if budget is not None:
-            budget.held += command.amount
-            budget.changed = True
+            budget.hold(command.amount)
         return hold
 
     def _settle(self, command: Settle) -> Settlement:
         amount = command.price.amount(command.quantities)
         posted = self._ledger.capture(command.hold_id, amount, command.description)
-        self._leave_budget(command.hold_id, amount)
+        hold = self._leave_budget(command.hold_id)
         record_id = self._ids.new()
         self._usage.append(
-            {
-                "id": record_id,
-                "user_id": command.user_id,
-                "api_key_id": command.api_key_id,
-                "hold_id": command.hold_id,
-                "transaction_id": posted.id if posted else None,
-                "price_id": command.price.id,
-                "quantities": {meter.value: quantity for meter, quantity in command.quantities.items()},
-                "amount_nanos": amount,
-                "outcome": command.outcome,
-                "details": dict(command.details),
-                "created_at": self._now,
-            }
+            (
+                record_id,
+                hold.user_id,
+                command.api_key_id,
+                hold.id,
+                posted.id if posted else None,
+                command.price.id,
+                dict(command.quantities),
+                amount,
+                command.outcome,
+                dict(command.details),
+                self._now,
+            )
         )
         self._also.extend(command.also)
         return Settlement(record_id, amount)
 
-    def _release(self, command: Release) -> None:
-        self._ledger.release(command.hold_id, command.description, command.state)
-        self._leave_budget(command.hold_id, 0)
+    def _expire(self, command: Expire) -> None:
+        hold = self._ledger.hold(command.hold_id)
+        if hold is not None and hold.expires_at >= self._now:
+            raise HoldNotOpen(f"Hold {hold.id} was extended meanwhile, so it does not expire.")
+        self._release(command.hold_id, "Hold expired", HoldState.EXPIRED)
 
-    def _leave_budget(self, hold_id: str, spent: int) -> None:
-        hold = self._ledger.hold(hold_id)
-        budget = self._budgets.get(hold.budget_id) if hold and hold.budget_id else None
-        if hold is None or budget is None:
-            return
-        budget.held -= hold.amount
-        budget.spent += spent
-        budget.changed = True
+    def _release(self, hold_id: str, description: str, state: HoldState) -> None:
+        self._ledger.release(hold_id, description, state)
+        self._leave_budget(hold_id)
 
-    def _write_budgets(self) -> None:
-        rows = [
-            {"key": key, "spent": budget.spent, "held": budget.held}
-            for key, budget in self._budgets.items()
-            if budget.changed
-        ]
-        if rows:
-            self._connection.execute(_SET_BUDGET, rows)
-
-
-_SET_BUDGET = (
-    update(budgets)
-    .where(budgets.c.id == bindparam("key"))
-    .values(spent_nanos=bindparam("spent"), held_nanos=bindparam("held"))
-)
+    def _leave_budget(self, hold_id: str) -> Hold:
+        hold = self._ledger.known_hold(hold_id)
+        budget = self._budgets.of(hold.budget_id)
+        if budget is not None:
+            budget.end(hold)
+        return hold

@@ -12,9 +12,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import update
+import structlog
+from sqlalchemy import select, update
 
-from cloudyard.domains.billing.batch import ChargeBatch, Command, OpenHold, Outcome, Release, Settle, Write
+from cloudyard.domains.billing.batch import ChargeBatch, Command, Expire, OpenHold, Outcome, Release, Settle, Write
 from cloudyard.domains.billing.prices import Meter, Price
 from cloudyard.domains.billing.records import Settlement
 from cloudyard.domains.ledger import HoldNotOpen, HoldState
@@ -23,7 +24,10 @@ from cloudyard.domains.ledger.repository import expired_hold_ids
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database, GroupCommit
+from cloudyard.foundation.errors import DomainError, InvalidInput
 from cloudyard.foundation.ids import Ids
+
+log = structlog.get_logger(__name__)
 
 EXPIRED_AT_ONCE = 500
 
@@ -55,6 +59,20 @@ class Charge:
     held_nanos: int
     description: str
 
+    def amount_of(self, quantities: Mapping[Meter, int]) -> int:
+        """What settling for these quantities will charge, in nano-dollars."""
+        return self.price.amount(self.within_hold(quantities))
+
+    def within_hold(self, quantities: Mapping[Meter, int]) -> dict[Meter, int]:
+        """The quantities, cut to what the hold pays for: the answer's tokens first, since the caller limited those."""
+        cut = dict(quantities)
+        for line in sorted(self.price.lines, key=lambda line: line.meter != Meter.OUTPUT_TOKEN):
+            excess = self.price.amount(cut) - self.held_nanos
+            if excess > 0 and line.nanos:
+                fewer = -(-excess * line.per // line.nanos)
+                cut[line.meter] = max(0, cut.get(line.meter, 0) - fewer)
+        return cut
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -82,7 +100,12 @@ class Charges:
         return len(self._running)
 
     async def open(self, payer: Payer, price: Price, worst: Mapping[Meter, int], description: str) -> Charge:
-        """Set the worst case aside, durably. Raises `InsufficientCredits` or `SpendCapReached`."""
+        """Set the worst case aside, durably.
+
+        For a caller that is cancelled meanwhile it is given back. Raises `InsufficientCredits`, `SpendCapReached`, or
+        `InvalidInput` for a negative quantity.
+        """
+        _check_quantities(worst)
         amount = price.amount(worst)
         hold_id = self._ids.new()
         budget_id = payer.api_key_id if payer.spend_cap_nanos is not None else None
@@ -102,10 +125,15 @@ class Charges:
     async def settle(self, charge: Charge, usage: Usage, *, also: tuple[Write, ...] = ()) -> Settlement:
         """Charge what was used, give the rest back and write the usage record, all in one transaction.
 
-        Usage beyond the worst case is charged as far as the hold goes. Raises `HoldNotOpen` if the hold expired.
+        Usage beyond the worst case is charged as far as the hold goes; the record keeps what was reported.
+        Raises `HoldNotOpen` if the hold expired, or `InvalidInput` for a negative quantity.
         """
         crash_point("charge.before_settle")
-        quantities, details = _within_hold(charge, usage)
+        _check_quantities(usage.quantities)
+        quantities = charge.within_hold(usage.quantities)
+        details = dict(usage.details or {})
+        if quantities != usage.quantities:
+            details["reported"] = {meter.value: quantity for meter, quantity in usage.quantities.items()}
         command = Settle(
             charge.hold_id,
             charge.payer.user_id,
@@ -133,41 +161,40 @@ class Charges:
             self._running.discard(charge.hold_id)
 
     async def _undo(self, charge: Charge) -> None:
-        """The caller left while its hold was being written."""
-        with suppress(HoldNotOpen):
+        """The caller left while its hold was being written. What cannot be given back now expires."""
+        with suppress(DomainError):
             await self.release(charge, f"{charge.description}: caller left")
 
     async def extend_running(self) -> None:
-        """Keep the holds of calls that still run here from expiring (a schedule calls this)."""
-        running = sorted(self._running)
-        if not running:
+        """Keep the holds of calls that still run here from expiring.
+
+        Every process calls this for its own, several times within the life of a hold.
+        """
+        if not self._running:
             return
+        mine = (holds.c.id.in_(sorted(self._running)), holds.c.state == HoldState.OPEN.value)
         async with self._database.transaction() as tx:
-            await tx.execute(
-                update(holds)
-                .where(holds.c.id.in_(running), holds.c.state == HoldState.OPEN.value)
-                .values(expires_at=self._clock.now() + self._hold_life)
-            )
+            await tx.execute(select(holds.c.id).where(*mine).order_by(holds.c.id).with_for_update())
+            await tx.execute(update(holds).where(*mine).values(expires_at=self._clock.now() + self._hold_life))
 
     async def release_expired(self) -> int:
         """Give back what holds set aside whose time is over; how many there were (a schedule calls this)."""
         async with self._database.reading() as tx:
             expired = await expired_hold_ids(tx, self._clock.now(), EXPIRED_AT_ONCE)
-        for hold_id in expired:
-            await self._commits.submit(Release(hold_id, "Hold expired", HoldState.EXPIRED))
-        return len(expired)
+        return sum(await asyncio.gather(*(self._expire(hold_id) for hold_id in expired)))
+
+    async def _expire(self, hold_id: str) -> bool:
+        try:
+            await self._commits.submit(Expire(hold_id))
+        except HoldNotOpen:
+            return False  # it was ended or extended meanwhile
+        except DomainError as error:
+            log.error("expired hold not released", hold=hold_id, error=error.message)
+            return False
+        return True
 
 
-def _within_hold(charge: Charge, usage: Usage) -> tuple[dict[Meter, int], dict[str, object]]:
-    """Cut usage that a provider reports beyond what it was asked for; the record keeps what was reported."""
-    quantities = dict(usage.quantities)
-    details = dict(usage.details or {})
-    if charge.price.amount(quantities) <= charge.held_nanos:
-        return quantities, details
-    details["reported"] = {meter.value: quantity for meter, quantity in quantities.items()}
-    for line in sorted(charge.price.lines, key=lambda line: line.meter != Meter.OUTPUT_TOKEN):
-        excess = charge.price.amount(quantities) - charge.held_nanos
-        if excess > 0 and line.nanos:
-            fewer = -(-excess * line.per // line.nanos)
-            quantities[line.meter] = max(0, quantities.get(line.meter, 0) - fewer)
-    return quantities, details
+def _check_quantities(quantities: Mapping[Meter, int]) -> None:
+    negative = [meter.value for meter, quantity in quantities.items() if quantity < 0]
+    if negative:
+        raise InvalidInput(f"A quantity must not be negative: {', '.join(negative)}.", field="quantities")

@@ -44,7 +44,6 @@ usage_records = append_only(
         Column("details", JSON, nullable=False),
         Column("created_at", UtcDateTime, nullable=False),
         Index("ix_usage_records_user", "user_id", "created_at"),
-        Index("ix_usage_records_key", "api_key_id", "created_at"),
     )
 )
 

@@ -125,13 +125,18 @@ XML_START = re.compile(rb"\s*<\?xml\s")
 UNICODE_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
 TEXT_BYTES = bytes(b for b in range(256) if b >= 0x20 or b in b"\t\n\x0c\r\x1b")
 
+OFFICE = "application/vnd.openxmlformats-officedocument"
 SUFFIXES = mimetypes.MimeTypes()  # the standard library's own table, whatever the machine's files add to it
 for _suffix, _type in (
+    (".docx", f"{OFFICE}.wordprocessingml.document"),
     (".gguf", "application/x-gguf"),
     (".ipynb", "application/x-ipynb+json"),
     (".jsonl", "application/jsonl"),
+    (".md", "text/markdown"),
     (".parquet", "application/vnd.apache.parquet"),
+    (".pptx", f"{OFFICE}.presentationml.presentation"),
     (".toml", "application/toml"),
+    (".xlsx", f"{OFFICE}.spreadsheetml.sheet"),
     (".yaml", "application/yaml"),
     (".yml", "application/yaml"),
 ):

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.identity import repository
-from cloudyard.domains.identity.account_mail import AccountMail, Purpose
+from cloudyard.domains.identity.account_mail import AccountMail
 from cloudyard.domains.identity.credential_cache import CredentialCache
 from cloudyard.domains.identity.errors import (
     EmailTaken,
@@ -231,8 +231,7 @@ class Users:
         return user
 
     async def _readdress(self, tx: Transaction, user: User, old_email: str) -> None:
-        """Links sent to the former address are void; both addresses are told."""
-        await self._mail.void(tx, user.id, *Purpose)
+        """Tell both addresses. Links sent to the former one are refused from now on, as not the user's address."""
         await self._mail.verification(tx, user)
         await self._mail.email_changed(tx, user, old_email)
 

@@ -47,6 +47,10 @@ class Catalogue:
         """Every model, by name."""
         return [self._models[name] for name in sorted(self._models)]
 
+    def local_models(self) -> list[LocalModel]:
+        """Every model that runs here."""
+        return [d.local for model in self.models() for d in model.deployments if d.local is not None]
+
     def aliases(self) -> Mapping[str, str]:
         """Other names, each with the model it stands for."""
         return {alias: name for alias, name in self._aliases.items() if name in self._models}

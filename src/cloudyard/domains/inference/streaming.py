@@ -1,6 +1,6 @@
 """A charged stream: chunks for the caller, and a settlement however it ends."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -40,7 +40,7 @@ class ChunkStream:
         """What was delivered so far."""
         return self._meter.delivered
 
-    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+    async def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
         """Every chunk; the last has usage and cost if the request wanted them.
 
         Raises `ProviderUnavailable` when the provider breaks off; what was delivered is charged.

@@ -1,7 +1,13 @@
 """The double-entry ledger: wallets, holds, postings."""
 
 from cloudyard.domains.ledger.batch import LedgerBatch
-from cloudyard.domains.ledger.errors import HoldNotOpen, IdempotencyConflict, InsufficientCredits, UnbalancedEntry
+from cloudyard.domains.ledger.errors import (
+    AmountOutOfRange,
+    HoldNotOpen,
+    IdempotencyConflict,
+    InsufficientCredits,
+    UnbalancedEntry,
+)
 from cloudyard.domains.ledger.records import (
     Account,
     AccountKind,
@@ -24,6 +30,7 @@ from cloudyard.domains.ledger.verification import verify_ledger
 __all__ = [
     "Account",
     "AccountKind",
+    "AmountOutOfRange",
     "Discrepancy",
     "Entry",
     "EntryKind",

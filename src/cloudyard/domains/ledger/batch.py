@@ -6,38 +6,20 @@ about as many statements as one. A refused command leaves no trace in the batch.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection
 
-from cloudyard.domains.ledger.errors import HoldNotOpen, IdempotencyConflict, InsufficientCredits, UnbalancedEntry
-from cloudyard.domains.ledger.models import accounts, holds, postings, statement_lines, transactions
-from cloudyard.domains.ledger.records import (
-    NEVER_NEGATIVE,
-    REVENUE,
-    Account,
-    Entry,
-    EntryKind,
-    Hold,
-    HoldState,
-    Line,
-    Posted,
-    Statement,
-    held_of,
-    wallet_of,
-)
-from cloudyard.foundation.database.upsert import insert_or_ignore
+from cloudyard.domains.ledger import statements
+from cloudyard.domains.ledger.balances import Balance, Balances
+from cloudyard.domains.ledger.errors import HoldNotOpen, InsufficientCredits, UnbalancedEntry
+from cloudyard.domains.ledger.records import REVENUE, Account, Entry, EntryKind, Hold, HoldState, Posted, Statement
+from cloudyard.domains.ledger.repetitions import Repetitions
 from cloudyard.foundation.ids import Ids
 
-
-@dataclass(slots=True)
-class _Balance:
-    account: Account
-    nanos: int
-    statement_lines: int
-    changed: bool = False
+Move = tuple[Balance, int]
 
 
 class LedgerBatch:
@@ -47,91 +29,68 @@ class LedgerBatch:
         self._connection = connection
         self._ids = ids
         self._now = now
-        self._balances: dict[str, _Balance] = {}
+        self._balances = Balances(connection, now)
+        self._repetitions = Repetitions()
         self._holds: dict[str, Hold] = {}
-        self._posted: dict[str, tuple[str, EntryKind]] = {}
-        self._new_transactions: list[dict[str, Any]] = []
-        self._new_postings: list[dict[str, Any]] = []
-        self._new_lines: list[dict[str, Any]] = []
-        self._new_holds: list[dict[str, Any]] = []
-        self._ended_holds: list[dict[str, Any]] = []
+        self._new_transactions: list[tuple[Any, ...]] = []
+        self._new_postings: list[tuple[Any, ...]] = []
+        self._new_lines: list[tuple[Any, ...]] = []
+        self._new_holds: list[tuple[Any, ...]] = []
+        self._ended_holds: list[tuple[Any, ...]] = []
 
     def load(self, owned: Iterable[Account], hold_ids: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
-        """Read and lock what the commands to come will touch, in an order that cannot deadlock."""
-        wanted = {account.id: account for account in owned}
+        """Read and lock what the commands to come will touch, in an order that cannot deadlock.
+
+        With a user's wallet comes what the user has set aside, and the other way round. Keys are looked up last:
+        who posts under the same key holds one of the same accounts, so it is either done or has not begun.
+        """
         if hold_ids:
-            query = select(holds).where(holds.c.id.in_(sorted(hold_ids))).order_by(holds.c.id).with_for_update()
-            for row in self._connection.execute(query):
-                self._holds[row.id] = _hold(row)
+            self._holds = {row.id: _hold(row) for row in statements.READ_HOLDS.run(self._connection, hold_ids)}
+        self._balances.load(owned, {hold.user_id for hold in self._holds.values()})
         if keys:
-            found = select(transactions.c.idempotency_key, transactions.c.id, transactions.c.kind)
-            for row in self._connection.execute(found.where(transactions.c.idempotency_key.in_(list(keys)))):
-                self._posted[row.idempotency_key] = (row.id, EntryKind(row.kind))
-        for hold in self._holds.values():
-            for account in (wallet_of(hold.user_id), held_of(hold.user_id)):
-                wanted[account.id] = account
-        self._load_balances(wanted)
+            self._repetitions.load(self._connection, keys)
 
     def hold(self, hold_id: str) -> Hold | None:
         """A loaded hold as it stands in this batch."""
         return self._holds.get(hold_id)
 
+    def known_hold(self, hold_id: str) -> Hold:
+        """A hold that this batch has just opened or ended."""
+        return self._holds[hold_id]
+
     def post(self, entry: Entry) -> Posted:
         """Decide one entry.
 
-        Raises `UnbalancedEntry`, `InsufficientCredits`, or `IdempotencyConflict` if its key is taken by an entry of
-        another kind; a repetition gives the first transaction.
+        Raises `UnbalancedEntry`, `InsufficientCredits`, or `IdempotencyConflict` if its key is taken by an entry that
+        says something else; a repetition gives the first transaction.
         """
-        known = self._posted.get(entry.idempotency_key)
-        if known is not None:
-            return _repetition(entry, *known)
-        self._check(entry)
-        transaction_id = self._ids.new()
-        self._posted[entry.idempotency_key] = (transaction_id, entry.kind)
-        self._new_transactions.append(
-            {
-                "id": transaction_id,
-                "kind": entry.kind.value,
-                "idempotency_key": entry.idempotency_key,
-                "description": entry.description,
-                "actor": entry.actor,
-                "details": dict(entry.details) if entry.details else None,
-                "created_at": self._now,
-            }
-        )
-        for line in entry.lines:
-            self._move(transaction_id, line)
+        repeated = self._repetitions.find(entry)
+        if repeated is not None:
+            return repeated
+        moves = [(self._balances.of(account_id), amount) for account_id, amount in entry.moves().items()]
+        if not moves or sum(line.amount for line in entry.lines) != 0:
+            raise UnbalancedEntry(f"The lines of {entry.idempotency_key} move nothing, or do not sum to zero.")
+        for balance, amount in moves:
+            balance.require(amount)
+        details = dict(entry.details) if entry.details else None
+        key = entry.idempotency_key
+        transaction_id = self._record(entry.kind.value, key, entry.description, moves, entry.actor, details)
         if entry.statement is not None:
-            self._add_statement_line(transaction_id, entry, entry.statement)
-        return Posted(transaction_id)
+            self._add_line(transaction_id, entry.kind.value, entry.statement, entry.description)
+        return self._repetitions.remember(entry, transaction_id)
 
     def open_hold(
         self, hold_id: str, user_id: str, amount: int, life: timedelta, description: str, budget_id: str | None = None
     ) -> Hold:
         """Set credit aside. Raises `InsufficientCredits`."""
+        purse = self._balances.purse(user_id)
+        purse.wallet.require(-amount)
         if amount:
-            self.post(
-                Entry(
-                    EntryKind.HOLD,
-                    f"hold:{hold_id}",
-                    (Line(wallet_of(user_id), -amount), Line(held_of(user_id), amount)),
-                    description,
-                )
-            )
+            moves = [(purse.wallet, -amount), (purse.held, amount)]
+            self._record("hold", f"hold:{hold_id}", description, moves)
         hold = Hold(hold_id, user_id, amount, self._now + life, budget_id=budget_id)
         self._holds[hold_id] = hold
-        self._new_holds.append(
-            {
-                "id": hold_id,
-                "user_id": user_id,
-                "amount_nanos": amount,
-                "captured_nanos": 0,
-                "state": HoldState.OPEN.value,
-                "budget_id": budget_id,
-                "expires_at": hold.expires_at,
-                "created_at": self._now,
-            }
-        )
+        self._new_holds.append((hold_id, user_id, amount, 0, "open", budget_id, hold.expires_at, self._now))
         return hold
 
     def capture(self, hold_id: str, amount: int, description: str) -> Posted | None:
@@ -145,111 +104,56 @@ class LedgerBatch:
                 f"The hold sets {hold.amount} nano-dollars aside, {amount} were to be charged.",
                 details={"held_nanos": hold.amount, "wanted_nanos": amount},
             )
-        rest = hold.amount - amount
-        lines = (Line(held_of(hold.user_id), -hold.amount), Line(wallet_of(hold.user_id), rest), Line(REVENUE, amount))
-        return self._end(hold, HoldState.CAPTURED, amount, EntryKind.USAGE, lines, description)
+        purse = self._balances.purse(hold.user_id)
+        revenue = self._balances.of(REVENUE.id)
+        moves = [(purse.held, -hold.amount), (purse.wallet, hold.amount - amount), (revenue, amount)]
+        posted = self._end(hold, HoldState.CAPTURED, amount, EntryKind.USAGE, moves, description)
+        if posted is not None and amount:
+            self._add_line(posted.id, EntryKind.USAGE.value, Statement(hold.user_id, -amount), description)
+        return posted
 
     def release(self, hold_id: str, description: str, state: HoldState = HoldState.RELEASED) -> Posted | None:
         """Give all of an open hold back. Raises `HoldNotOpen`."""
         hold = self._open(hold_id)
-        lines = (Line(held_of(hold.user_id), -hold.amount), Line(wallet_of(hold.user_id), hold.amount))
-        return self._end(hold, state, 0, EntryKind.RELEASE, lines, description)
+        purse = self._balances.purse(hold.user_id)
+        moves = [(purse.held, -hold.amount), (purse.wallet, hold.amount)]
+        return self._end(hold, state, 0, EntryKind.RELEASE, moves, description)
 
     def flush(self) -> None:
         """Write what was decided."""
-        run = self._connection.execute
-        if self._new_transactions:
-            run(insert(transactions), self._new_transactions)
-            run(insert(postings), self._new_postings)
-        if self._new_lines:
-            run(insert(statement_lines), self._new_lines)
-        if self._new_holds:
-            run(insert(holds), self._new_holds)
-        if self._ended_holds:
-            run(_END_HOLD, self._ended_holds)
-        changed = [balance for balance in self._balances.values() if balance.changed]
-        if changed:
-            run(_SET_BALANCE, [self._balance_row(balance) for balance in changed])
+        for write, rows in (
+            (statements.ADD_TRANSACTIONS, self._new_transactions),
+            (statements.ADD_POSTINGS, self._new_postings),
+            (statements.ADD_LINES, self._new_lines),
+            (statements.ADD_HOLDS, self._new_holds),
+            (statements.END_HOLDS, self._ended_holds),
+        ):
+            write.run(self._connection, rows)
+        self._balances.flush()
 
-    def _balance_row(self, balance: _Balance) -> dict[str, Any]:
-        return {
-            "key": balance.account.id,
-            "nanos": balance.nanos,
-            "lines": balance.statement_lines,
-            "now": self._now,
-        }
+    def _record(
+        self,
+        kind: str,
+        key: str,
+        description: str,
+        moves: Sequence[Move],
+        actor: str | None = None,
+        details: dict[str, object] | None = None,
+    ) -> str:
+        transaction_id = self._ids.new()
+        self._new_transactions.append((transaction_id, kind, key, description, actor, details, self._now))
+        for balance, amount in moves:
+            if amount:
+                balance.add(amount)
+                self._new_postings.append((transaction_id, balance.id, amount, balance.nanos))
+        return transaction_id
 
-    def _load_balances(self, wanted: dict[str, Account]) -> None:
-        missing = set(wanted)
-        query = (
-            select(accounts.c.id, accounts.c.balance_nanos, accounts.c.statement_lines)
-            .where(accounts.c.id.in_(sorted(wanted)))
-            .order_by(accounts.c.id)
-            .with_for_update()
-        )
-        for row in self._connection.execute(query):
-            self._balances[row.id] = _Balance(wanted[row.id], row.balance_nanos, row.statement_lines)
-            missing.discard(row.id)
-        if missing:
-            self._create([wanted[key] for key in sorted(missing)])
-            self._load_balances({key: wanted[key] for key in missing})
-
-    def _create(self, new: Sequence[Account]) -> None:
-        rows = [
-            {
-                "id": account.id,
-                "kind": account.kind.value,
-                "owner": account.owner,
-                "balance_nanos": 0,
-                "statement_lines": 0,
-                "updated_at": self._now,
-            }
-            for account in new
-        ]
-        self._connection.execute(insert_or_ignore(self._connection.dialect.name, accounts), rows)
-
-    def _check(self, entry: Entry) -> None:
-        if sum(line.amount for line in entry.lines) != 0:
-            raise UnbalancedEntry(f"The lines of {entry.idempotency_key} do not sum to zero.")
-        for line in entry.lines:
-            if line.account.kind in NEVER_NEGATIVE and self._balances[line.account.id].nanos + line.amount < 0:
-                available = self._balances[line.account.id].nanos
-                raise InsufficientCredits(
-                    "Not enough credits for this. Add credits, or ask for less.",
-                    details={"available_nanos": available, "needed_nanos": -line.amount},
-                )
-
-    def _move(self, transaction_id: str, line: Line) -> None:
-        if line.amount == 0:
-            return
-        balance = self._balances[line.account.id]
-        balance.nanos += line.amount
-        balance.changed = True
-        self._new_postings.append(
-            {
-                "transaction_id": transaction_id,
-                "account_id": line.account.id,
-                "amount_nanos": line.amount,
-                "balance_nanos": balance.nanos,
-            }
-        )
-
-    def _add_statement_line(self, transaction_id: str, entry: Entry, statement: Statement) -> None:
-        wallet = self._balances[wallet_of(statement.user_id).id]
-        held = self._balances.get(held_of(statement.user_id).id)
-        wallet.statement_lines += 1
-        wallet.changed = True
+    def _add_line(self, transaction_id: str, kind: str, statement: Statement, description: str) -> None:
+        purse = self._balances.purse(statement.user_id)
+        number = purse.wallet.next_line()
+        owned = purse.wallet.nanos + purse.held.nanos
         self._new_lines.append(
-            {
-                "user_id": statement.user_id,
-                "number": wallet.statement_lines,
-                "transaction_id": transaction_id,
-                "kind": entry.kind.value,
-                "amount_nanos": statement.amount,
-                "balance_nanos": wallet.nanos + (held.nanos if held else 0),
-                "description": entry.description,
-                "created_at": self._now,
-            }
+            (statement.user_id, number, transaction_id, kind, statement.amount, owned, description, self._now)
         )
 
     def _open(self, hold_id: str) -> Hold:
@@ -260,34 +164,15 @@ class LedgerBatch:
         return hold
 
     def _end(
-        self,
-        hold: Hold,
-        state: HoldState,
-        captured: int,
-        kind: EntryKind,
-        lines: tuple[Line, ...],
-        description: str,
+        self, hold: Hold, state: HoldState, captured: int, kind: EntryKind, moves: Sequence[Move], description: str
     ) -> Posted | None:
         posted = None
         if hold.amount:
-            statement = Statement(hold.user_id, -captured) if captured else None
-            posted = self.post(Entry(kind, f"{kind.value}:{hold.id}", lines, description, statement))
+            moves[0][0].require(-hold.amount)
+            posted = Posted(self._record(kind.value, f"{kind}:{hold.id}", description, moves))
         self._holds[hold.id] = replace(hold, state=state, captured=captured)
-        self._ended_holds.append({"key": hold.id, "state": state.value, "captured": captured, "now": self._now})
+        self._ended_holds.append((captured, state.value, self._now, hold.id))
         return posted
-
-
-_SET_BALANCE = (
-    update(accounts)
-    .where(accounts.c.id == bindparam("key"))
-    .values(balance_nanos=bindparam("nanos"), statement_lines=bindparam("lines"), updated_at=bindparam("now"))
-)
-
-_END_HOLD = (
-    update(holds)
-    .where(holds.c.id == bindparam("key"))
-    .values(state=bindparam("state"), captured_nanos=bindparam("captured"), ended_at=bindparam("now"))
-)
 
 
 def _hold(row: Any) -> Hold:
@@ -300,9 +185,3 @@ def _hold(row: Any) -> Hold:
         row.captured_nanos,
         row.budget_id,
     )
-
-
-def _repetition(entry: Entry, transaction_id: str, kind: EntryKind) -> Posted:
-    if kind is not entry.kind:
-        raise IdempotencyConflict(f"The key {entry.idempotency_key} belongs to another transaction. Use a new one.")
-    return Posted(transaction_id, repeated=True)

@@ -10,8 +10,15 @@ class InsufficientCredits(DomainError):
     kind = ErrorKind.PAYMENT_REQUIRED
 
 
+class AmountOutOfRange(DomainError):
+    """The balance would leave what an account can hold."""
+
+    code = "amount_out_of_range"
+    kind = ErrorKind.INVALID
+
+
 class UnbalancedEntry(DomainError):
-    """The lines of an entry do not sum to zero."""
+    """The lines of an entry do not sum to zero, or move nothing."""
 
     code = "unbalanced_entry"
     kind = ErrorKind.INTERNAL
@@ -25,7 +32,7 @@ class HoldNotOpen(DomainError):
 
 
 class IdempotencyConflict(DomainError):
-    """The key belongs to another transaction."""
+    """The key belongs to a transaction that says something else."""
 
     code = "idempotency_conflict"
     kind = ErrorKind.CONFLICT

@@ -51,7 +51,7 @@ class Account:
     @property
     def id(self) -> str:
         """The row's key."""
-        return f"{self.kind.value}:{self.owner}"
+        return f"{self.kind}:{self.owner}"
 
 
 def wallet_of(user_id: str) -> Account:
@@ -96,6 +96,13 @@ class Entry:
     statement: Statement | None = None
     actor: str | None = None
     details: Mapping[str, object] | None = None
+
+    def moves(self) -> dict[str, int]:
+        """What each account gains or loses, by its id; accounts that end as they began are left out."""
+        net: dict[str, int] = {}
+        for line in self.lines:
+            net[line.account.id] = net.get(line.account.id, 0) + line.amount
+        return {account_id: amount for account_id, amount in net.items() if amount}
 
 
 @dataclass(frozen=True, slots=True)

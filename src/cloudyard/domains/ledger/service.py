@@ -26,6 +26,9 @@ from cloudyard.foundation.errors import InvalidInput
 from cloudyard.foundation.ids import Ids
 
 LONGEST_REASON = 500
+LONGEST_KEY = 300
+LARGEST_ADJUSTMENT = 10**16
+"""Nano-dollars: ten million dollars, so that no mistake at the keyboard fills an account."""
 
 
 class Ledger:
@@ -60,15 +63,13 @@ class Ledger:
         """Add to a wallet (or take from it, below zero never) by hand, with a reason, in the audit log.
 
         `actor` is the administrator's user id, None for the command line. A bonus comes out of promotions,
-        anything else out of the clearing account for what was settled by hand.
-        Raises `InvalidInput` and `InsufficientCredits`.
+        anything else out of the clearing account for what was settled by hand. The same `idempotency_key` works once.
+        Raises `InvalidInput`, `InsufficientCredits`, `IdempotencyConflict` and `AmountOutOfRange`.
         """
-        if nanos == 0:
-            raise InvalidInput("The amount must not be zero.", field="amount")
-        if not reason.strip() or len(reason) > LONGEST_REASON:
-            raise InvalidInput(f"Give a reason of 1 to {LONGEST_REASON} characters.", field="reason")
+        reason = reason.strip()
+        _check_adjustment(nanos, reason, idempotency_key)
         key = f"adjustment:{idempotency_key or self._ids.new()}"
-        entry = _credit(user_id, nanos, key, reason.strip(), actor, PROMOTIONS if bonus else MANUAL)
+        entry = _credit(user_id, nanos, key, reason, actor, PROMOTIONS if bonus else MANUAL)
         async with self._database.transaction() as tx:
             posted = await tx.run_sync(lambda connection: self._post_one(connection, entry))
             if not posted.repeated:
@@ -87,6 +88,18 @@ class Ledger:
         posted = batch.post(entry)
         batch.flush()
         return posted
+
+
+def _check_adjustment(nanos: int, reason: str, idempotency_key: str | None) -> None:
+    if not 0 < abs(nanos) <= LARGEST_ADJUSTMENT:
+        raise InvalidInput(
+            f"The amount must not be zero, nor larger than {LARGEST_ADJUSTMENT} nano-dollars either way.",
+            field="amount",
+        )
+    if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise InvalidInput(f"Give a reason of 1 to {LONGEST_REASON} printable characters.", field="reason")
+    if idempotency_key is not None and len(idempotency_key) > LONGEST_KEY:
+        raise InvalidInput(f"The idempotency key has more than {LONGEST_KEY} characters.", field="Idempotency-Key")
 
 
 def _credit(user_id: str, nanos: int, key: str, reason: str, actor: str | None, source: Account) -> Entry:

@@ -18,12 +18,13 @@ DataDir = Annotated[
 
 
 def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
-    """The settings of environment, `cloudyard.toml` and command line. Raises `InvalidInput` that names what is wrong."""
+    """The settings of environment, file and command line. Raises `InvalidInput`, which names what is wrong."""
     try:
         return load_settings(data_dir, **overrides)
     except ValidationError as error:
         problems = "; ".join(f"{_name(item['loc'])}: {item['msg']}" for item in error.errors())
-        raise InvalidInput(f"A setting cannot be used. {problems}. Correct it in the environment or cloudyard.toml.") from error
+        advice = "Correct it in the environment or in cloudyard.toml."
+        raise InvalidInput(f"A setting cannot be used. {problems}. {advice}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"cloudyard.toml cannot be read: {error}. Correct the line and try again.") from error
     except SettingsError as error:

@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of every surface; 0 takes a free one.  [default: 8000]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of all surfaces; 0 takes a free one.  [default: 8000]")] = None,
     classic_ports: Annotated[
         bool | None, typer.Option("--classic-ports", help="Also open the port that each published document names.")
     ] = None,

@@ -12,4 +12,5 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def version() -> None:
     """Show the version of Cloudyard and of Python."""
-    typer.echo(f"cloudyard {__version__} (Python {platform.python_version()}, {platform.system()} {platform.machine()})")
+    python, machine = platform.python_version(), f"{platform.system()} {platform.machine()}"
+    typer.echo(f"cloudyard {__version__} (Python {python}, {machine})")

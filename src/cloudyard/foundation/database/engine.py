@@ -78,7 +78,8 @@ class Database:
         """
         if self._grouping is not None:
             async with self._turn():
-                return await _to_its_end(self._grouping.run(work))
+                with translated_errors():
+                    return await _to_its_end(self._grouping.submit(work))
         for _ in range(TRIES - 1):
             try:
                 return await self._run_once(work)
@@ -114,9 +115,8 @@ class _WriterThread:
         self._engine = engine
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-writer")
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        with translated_errors():
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_transaction, work)
+    def submit(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._in_transaction, work)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)
@@ -142,12 +142,12 @@ async def _begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 async def _commit(connection: AsyncConnection, tx: Transaction) -> None:
-    with translated_errors():
+    with translated_errors(committing=True):
         await connection.commit()
     tx.committed()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def _to_its_end(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     """Wait for `work` to its end even when cancelled: the write turn is given up only once nothing is under way."""
     task = asyncio.ensure_future(work)
     try:

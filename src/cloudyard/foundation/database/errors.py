@@ -46,14 +46,17 @@ _POSTGRES_CONFLICTS = ("40001", "40P01")
 
 
 class DatabaseUnavailable(DomainError):
-    """The database cannot be reached, is locked by another process, or its disk is full. Nothing was changed."""
+    """The database cannot be reached, is locked by another process, or its disk is full.
+
+    Nothing was changed, unless the message says that the connection broke during the commit.
+    """
 
     code = "database_unavailable"
     kind = ErrorKind.UNAVAILABLE
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
+def translated_errors(*, committing: bool = False) -> Iterator[None]:
     """Turn what the database cannot do at the moment into `DatabaseUnavailable`.
 
     Programming errors and broken constraints pass through. To be put around calls of the database alone, since
@@ -62,11 +65,11 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except (PoolTimeout, OSError) as error:
-        raise _unavailable(str(error) or type(error).__name__) from error
+        raise _unavailable(str(error) or type(error).__name__, in_doubt=committing) from error
     except DBAPIError as error:
         if not _is_unavailable(error):
             raise
-        raise _unavailable(str(error.orig)) from error
+        raise _unavailable(str(error.orig), in_doubt=committing and error.connection_invalidated) from error
 
 
 def lost_to_another(error: DatabaseUnavailable) -> bool:
@@ -87,8 +90,12 @@ def _is_unavailable(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError)
 
 
-def _unavailable(reason: str) -> DatabaseUnavailable:
+def _unavailable(reason: str, *, in_doubt: bool) -> DatabaseUnavailable:
+    consequence = (
+        "The connection broke during the commit, so the change may have been made: look before you repeat it."
+        if in_doubt
+        else "Nothing was changed; try again shortly."
+    )
     return DatabaseUnavailable(
-        f"The database cannot be used at the moment ({reason}). Nothing was changed; try again shortly.",
-        retry_after=RETRY_SECONDS,
+        f"The database cannot be used at the moment ({reason}). {consequence}", retry_after=RETRY_SECONDS
     )

@@ -6,33 +6,36 @@ never waits for company and a crowd pays for one flush together.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from cloudyard.foundation.database.engine import Database
+from cloudyard.foundation.database.errors import DatabaseUnavailable
 from cloudyard.foundation.errors import DomainError
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
+_Member = tuple[C, asyncio.Future[R]]
 
 
 class GroupCommit(Generic[C, R]):
     """Applies commands in groups, in the order of their submission.
 
     `apply` gets an open transaction and a group, and answers each command with its outcome or with the
-    `DomainError` that refuses it; a refused command must have written nothing.
+    `DomainError` that refuses it; a refused command must have written nothing. Where `apply` or the database fails
+    (a broken constraint, a value that does not fit), the group is split and applied again, so that only the command
+    at fault fails: `apply` must have no effect but its statements.
     """
 
     def __init__(self, database: Database, apply: Apply[C, R], *, largest: int = 512) -> None:
         self._database = database
         self._apply = apply
         self._largest = largest
-        self._waiting: deque[tuple[C, asyncio.Future[R]]] = deque()
+        self._waiting: deque[_Member[C, R]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, command: C) -> R:
@@ -56,29 +59,46 @@ class GroupCommit(Generic[C, R]):
             while self._waiting:
                 size = min(len(self._waiting), self._largest)
                 await self._commit([self._waiting.popleft() for _ in range(size)])
+        except asyncio.CancelledError:
+            _cancel(self._waiting)
+            self._waiting.clear()
+            raise
         finally:
             self._worker = None
 
-    async def _commit(self, group: list[tuple[C, asyncio.Future[R]]]) -> None:
+    async def _commit(self, group: Sequence[_Member[C, R]]) -> None:
         commands = [command for command, _ in group]
         try:
             outcomes = await self._database.run(lambda connection: self._apply(connection, commands))
-        except IntegrityError as error:
-            await self._commit_each(group, error)
-        except Exception as error:  # noqa: BLE001 - handed to every waiting caller, none is swallowed
-            for _, future in group:
-                _resolve(future, error)
+        except DatabaseUnavailable as error:
+            _fail(group, error)
+        except Exception as error:  # noqa: BLE001 - handed to the caller at fault, none is swallowed
+            await self._commit_apart(group, error)
+        except asyncio.CancelledError:
+            _cancel(group)
+            raise
         else:
             for (_, future), outcome in zip(group, outcomes, strict=True):
                 _resolve(future, outcome)
 
-    async def _commit_each(self, group: list[tuple[C, asyncio.Future[R]]], error: IntegrityError) -> None:
-        """One bad command must not fail its neighbours: on a refused group each is tried alone."""
+    async def _commit_apart(self, group: Sequence[_Member[C, R]], error: Exception) -> None:
+        """One bad command must not fail its neighbours: halve the group until it stands alone."""
         if len(group) == 1:
-            _resolve(group[0][1], error)
+            _fail(group, error)
             return
-        for member in group:
-            await self._commit([member])
+        middle = len(group) // 2
+        await self._commit(group[:middle])
+        await self._commit(group[middle:])
+
+
+def _fail(group: Sequence[_Member[C, R]], error: Exception) -> None:
+    for _, future in group:
+        _resolve(future, error)
+
+
+def _cancel(group: Iterable[_Member[C, R]]) -> None:
+    for _, future in group:
+        future.cancel()
 
 
 def _resolve(future: asyncio.Future[R], outcome: R | BaseException) -> None:

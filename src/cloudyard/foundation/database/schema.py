@@ -1,6 +1,9 @@
 """The table metadata that all domains register on, and the column types and rules they share."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import DDL, DateTime, Dialect, MetaData, Table, event
 from sqlalchemy.types import TypeDecorator
@@ -17,24 +20,39 @@ metadata = MetaData(
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC on both databases (SQLite itself forgets the zone)."""
+    """An aware moment in UTC on both databases.
+
+    SQLite has no type for it and keeps text, `2026-01-31 12:00:00.000000`, which sorts as the moments do.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], datetime | str | None]:
         """Refuse naive moments and normalise to UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("naive datetime refused: every moment is stored in UTC")
-        return value.astimezone(UTC)
+        return _text_of if dialect.name == "sqlite" else _utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
         """Give back an aware moment."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return _moment_of if dialect.name == "sqlite" else _utc
+
+
+def _utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError("naive datetime refused: every moment is stored in UTC")
+    return value.astimezone(UTC)
+
+
+@lru_cache(maxsize=64)  # the rows of a transaction mostly share one moment
+def _text_of(value: datetime | None) -> str | None:
+    moment = _utc(value)
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds") if moment is not None else None
+
+
+def _moment_of(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text is not None else None
 
 
 def append_only_statements(table_name: str, dialect: str) -> list[str]:

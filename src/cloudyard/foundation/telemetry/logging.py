@@ -18,7 +18,7 @@ from cloudyard.foundation.telemetry.context import request_context
 EventDict = MutableMapping[str, Any]
 
 # Their info lines repeat what the access line and our own start-up lines say.
-QUIET_LIBRARIES = ("uvicorn", "aiosqlite", "asyncio", "httpcore", "httpx2", "aiohttp")
+QUIET_LIBRARIES = ("uvicorn", "alembic", "aiosqlite", "asyncio", "httpcore", "httpx2", "aiohttp")
 
 
 def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = None) -> None:

@@ -18,8 +18,8 @@ class Usage(Struct):
     total_tokens: int
     cost: float
     completion_tokens: int | UnsetType = UNSET
-    prompt_tokens_details: dict[str, Any] | None | UnsetType = UNSET
-    completion_tokens_details: dict[str, Any] | None | UnsetType = UNSET
+    prompt_tokens_details: dict[str, Any] | UnsetType | None = UNSET
+    completion_tokens_details: dict[str, Any] | UnsetType | None = UNSET
 
 
 class AnsweredFunction(Struct):

@@ -1,4 +1,4 @@
-"""Failures in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, with OpenAI's own codes where it has one.
+"""Failures in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, with its codes where it has one.
 
 After https://platform.openai.com/docs/guides/error-codes and the bodies that its API answers with.
 """

@@ -1,6 +1,7 @@
 """`cloudyard models list`."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from cloudyard.foundation.money import usd_from_nanos
 from cloudyard.foundation.settings import Settings
 
 MILLION = 1_000_000
+PIPED_WIDTH = 160
 
 app = typer.Typer(add_completion=False)
 
@@ -27,7 +29,7 @@ def list_models(data_dir: DataDir = None) -> None:
     table = Table("model", "kind", "context", "in", "out", "served by", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table, highlight=False)
     for alias in aliases:
         console.print(alias, highlight=False)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -59,11 +58,11 @@ async def stalling():
 
 asyncio.run(LocalObjects(Path({str(tmp_path / "objects")!r}), SystemIds()).put("a/killed", stalling()))
 """
-    process = subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE)
-    with process:
-        assert process.stdout is not None
-        assert await asyncio.to_thread(process.stdout.readline) == b"written\n"
-        process.send_signal(signal.SIGKILL)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", child, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"written\n"
+    process.kill()
+    await process.wait()
     assert files_below(tmp_path / "objects") == ["a/killed#1"]
     assert not await objects.exists("a/killed")
     await objects.delete("a/killed")

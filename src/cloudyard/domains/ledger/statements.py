@@ -1,0 +1,58 @@
+"""The statements of the hot path: what every charge reads and writes."""
+
+from sqlalchemy import bindparam, func, insert, select, update
+
+from cloudyard.domains.ledger.models import accounts, holds, postings, statement_lines, transactions
+from cloudyard.foundation.database.prepared import KeyedRead, PreparedWrite
+
+READ_HOLDS = KeyedRead(select(holds).order_by(holds.c.id).with_for_update(), holds.c.id)
+
+READ_BALANCES = KeyedRead(
+    select(accounts.c.id, accounts.c.balance_nanos, accounts.c.statement_lines)
+    .order_by(accounts.c.id)
+    .with_for_update(),
+    accounts.c.id,
+)
+
+READ_POSTED = KeyedRead(
+    select(
+        transactions.c.idempotency_key,
+        transactions.c.id,
+        transactions.c.kind,
+        postings.c.account_id,
+        func.sum(postings.c.amount_nanos).label("nanos"),
+    )
+    .join(postings, postings.c.transaction_id == transactions.c.id)
+    .group_by(transactions.c.idempotency_key, transactions.c.id, transactions.c.kind, postings.c.account_id),
+    transactions.c.idempotency_key,
+)
+
+ADD_TRANSACTIONS = PreparedWrite(
+    insert(transactions), ("id", "kind", "idempotency_key", "description", "actor", "details", "created_at")
+)
+
+ADD_POSTINGS = PreparedWrite(insert(postings), ("transaction_id", "account_id", "amount_nanos", "balance_nanos"))
+
+ADD_LINES = PreparedWrite(
+    insert(statement_lines),
+    ("user_id", "number", "transaction_id", "kind", "amount_nanos", "balance_nanos", "description", "created_at"),
+)
+
+ADD_HOLDS = PreparedWrite(
+    insert(holds),
+    ("id", "user_id", "amount_nanos", "captured_nanos", "state", "budget_id", "expires_at", "created_at"),
+)
+
+END_HOLDS = PreparedWrite(
+    update(holds)
+    .where(holds.c.id == bindparam("hold_id"))
+    .values(state=bindparam("ended_as"), captured_nanos=bindparam("captured"), ended_at=bindparam("now")),
+    ("captured", "ended_as", "now", "hold_id"),
+)
+
+SET_BALANCES = PreparedWrite(
+    update(accounts)
+    .where(accounts.c.id == bindparam("account_id"))
+    .values(balance_nanos=bindparam("nanos"), statement_lines=bindparam("lines"), updated_at=bindparam("now")),
+    ("nanos", "lines", "now", "account_id"),
+)

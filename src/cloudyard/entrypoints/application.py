@@ -1,0 +1,137 @@
+"""All surfaces as one ASGI application."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from cloudyard import __version__
+from cloudyard.domains.billing import Meter, Price, PriceMissing
+from cloudyard.domains.inference import Model, WorkerState
+from cloudyard.entrypoints.readiness import readiness
+from cloudyard.foundation.money import usd_from_nanos
+from cloudyard.surfaces import front, openai
+from cloudyard.web.errors import ErrorRenderer, ProblemRenderer
+from cloudyard.web.gate import Gate, GateParts
+from cloudyard.web.health import Readiness
+from cloudyard.web.mount import Mount, SurfaceRouter
+from cloudyard.web.policy import SurfacePolicy
+from cloudyard.web.proxies import TrustedProxies
+from cloudyard.wiring import Services
+
+MILLION = 1_000_000
+
+POLICIES: Sequence[SurfacePolicy] = (openai.POLICY,)
+CLASSIC_PORTS = {policy.classic_port: policy.name for policy in POLICIES if policy.classic_port is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """A surface's app, still without its gate."""
+
+    policy: SurfacePolicy
+    renderer: ErrorRenderer
+    app: ASGIApp
+    openapi: Callable[[], dict[str, Any]]
+    description: str
+
+
+def build_surfaces(services: Services, ready: Readiness) -> list[Surface]:
+    """Every published surface."""
+    return [_openai(services)]
+
+
+def build_application(services: Services) -> SurfaceRouter:
+    """The whole server's application: the surfaces behind their gates, and the front door."""
+    ready = readiness(services)
+    surfaces = build_surfaces(services, ready)
+    parts = _gate_parts(services)
+    mounts = [Mount(s.policy.name, s.policy.prefix, Gate(s.app, s.policy, s.renderer, parts)) for s in surfaces]
+    door = front.create_app(_front(services, ready, surfaces))
+    return SurfaceRouter(
+        mounts,
+        services.ids,
+        front=Gate(door, front.POLICY, ProblemRenderer(), parts),
+        front_paths=front.PATHS,
+        hosts=services.settings.server.hosts,
+        ports=CLASSIC_PORTS if services.settings.server.classic_ports else None,
+    )
+
+
+def _openai(services: Services) -> Surface:
+    app = openai.create_app(
+        openai.OpenAIServices(
+            catalogue=services.catalogue,
+            generation=services.generation,
+            conversations=services.conversations,
+            files=services.files,
+            idempotency=services.idempotency,
+            limits=services.limits if services.settings.limits.enabled else None,
+            metrics=services.metrics,
+            clock=services.clock,
+            ids=services.ids,
+        )
+    )
+    return Surface(openai.POLICY, openai.OpenAIErrors(), app, app.openapi, "OpenAI's API: any OpenAI client works.")
+
+
+def _gate_parts(services: Services) -> GateParts:
+    server = services.settings.server
+    return GateParts(
+        sessions=services.sessions,
+        limits=services.limits if services.settings.limits.enabled else None,
+        clock=services.clock,
+        ids=services.ids,
+        metrics=services.metrics,
+        tracing=services.tracing,
+        proxies=TrustedProxies(server.trusted_proxies),
+        cors_origins=tuple(server.cors_origins),
+        max_body_bytes=server.max_body_bytes,
+        access_log=services.settings.telemetry.access_log,
+    )
+
+
+def _front(services: Services, ready: Readiness, surfaces: Sequence[Surface]) -> front.Front:
+    started = services.clock.monotonic()
+    lines = [
+        front.SurfaceLine(s.policy.title, s.policy.prefix, f"{s.policy.prefix}/docs", s.description) for s in surfaces
+    ]
+    return front.Front(
+        version=__version__,
+        profile=services.settings.profile.value,
+        surfaces=lines,
+        health=ready.ask,
+        models=lambda: [_model_line(services, model) for model in services.catalogue.models()],
+        uptime=lambda: services.clock.monotonic() - started,
+        default_model=services.catalogue.default_chat_model(),
+    )
+
+
+def _model_line(services: Services, model: Model) -> front.ModelLine:
+    try:
+        price: Price | None = services.prices.current(model.sku)
+    except PriceMissing:
+        price = None
+    return front.ModelLine(
+        name=model.name,
+        kind=model.kind.value,
+        state=_state(services, model),
+        input_usd=_for_a_million(price, Meter.INPUT_TOKEN),
+        output_usd=_for_a_million(price, Meter.OUTPUT_TOKEN),
+    )
+
+
+def _state(services: Services, model: Model) -> str:
+    names = {deployment.local.name for deployment in model.deployments if deployment.local}
+    workers = [status.state for status in services.local_models.statuses() if status.name in names]
+    if workers:
+        return workers[0].value
+    if names:
+        return WorkerState.STOPPED.value
+    return "upstream" if any(health.healthy for health in services.router.health(model)) else "unreachable"
+
+
+def _for_a_million(price: Price | None, meter: Meter) -> str:
+    line = price.line(meter) if price else None
+    return f"{usd_from_nanos(line.nanos * MILLION // line.per).normalize():f}" if line else "-"

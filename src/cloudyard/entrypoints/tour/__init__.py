@@ -1,0 +1,6 @@
+"""A tour of a running server, through its public APIs only, that checks every figure it shows."""
+
+from cloudyard.entrypoints.tour.route import TourOptions, take_tour
+from cloudyard.entrypoints.tour.talk import TourStopped
+
+__all__ = ["TourOptions", "TourStopped", "take_tour"]

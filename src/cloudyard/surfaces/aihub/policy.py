@@ -1,0 +1,28 @@
+"""What is particular to Smart AI Hub: its place, its four groups of limits, its headers (document, Rate Limiting)."""
+
+from cloudyard.foundation.limiting import Limit
+from cloudyard.web.documents import DocumentPaths
+from cloudyard.web.policy import KeyedBy, LimitRule, SurfacePolicy, under
+
+MINUTE = 60
+
+AUTHENTICATION = Limit(10, MINUTE)
+MCP = Limit(60, MINUTE)
+ADMIN = Limit(200, MINUTE)
+GENERAL = Limit(100, MINUTE)
+
+DOCUMENTS = DocumentPaths()
+
+POLICY = SurfacePolicy(
+    name="aihub",
+    title="Smart AI Hub API",
+    prefix="/aihub",
+    classic_port=3003,
+    limits=(
+        LimitRule("authentication", AUTHENTICATION, AUTHENTICATION, under("/api/auth/"), KeyedBy.ADDRESS),
+        LimitRule("mcp", MCP, MCP, under("/api/mcp/")),
+        LimitRule("admin", ADMIN, ADMIN, under("/api/admin/")),
+        LimitRule("general", GENERAL, GENERAL, under("/api/")),
+    ),
+    ungated=under(*DOCUMENTS.all()),
+)

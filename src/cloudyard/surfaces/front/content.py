@@ -1,0 +1,41 @@
+"""What the front door tells."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from cloudyard.web.health import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceLine:
+    """A surface as the page lists it. `documents` is a path on this server, `description` a line for people."""
+
+    title: str
+    prefix: str
+    documents: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLine:
+    """A model as the page lists it. `state` is what it is doing; prices are dollars for a million tokens."""
+
+    name: str
+    kind: str
+    state: str
+    input_usd: str
+    output_usd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Everything that the front door needs. `uptime` is in seconds; `register_path` opens an account."""
+
+    version: str
+    profile: str
+    surfaces: Sequence[SurfaceLine]
+    health: Callable[[], Awaitable[Sequence[Finding]]]
+    models: Callable[[], Sequence[ModelLine]]
+    uptime: Callable[[], float]
+    default_model: str
+    register_path: str = "/pynode/api/auth/register"

@@ -1,0 +1,22 @@
+"""What is particular to the front door: it is open to everyone, and its page runs no script."""
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+
+from cloudyard.web.policy import SurfacePolicy, under
+
+STYLE = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+
+_STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
+
+POLICY = SurfacePolicy(
+    name="front",
+    title="Cloudyard",
+    prefix="/",
+    ungated=under("/"),
+    content_policy=(
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+)

@@ -1,0 +1,27 @@
+"""Failures in NeuroGrid's shape (document, Error Response): `details` is always an object."""
+
+import msgspec
+
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.errors import DomainError
+from cloudyard.surfaces.neurogrid.mapping import timestamp
+from cloudyard.web.errors import Rendered, StatusTable, issues_of, standard_headers
+
+
+class NeurogridErrors:
+    """Renders failures. `error` is the code; `details` names the fields at fault and what a program can read."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._status = StatusTable()
+
+    def render(self, error: DomainError, request_id: str) -> Rendered:
+        """The answer that tells of an error."""
+        status = self._status(error)
+        body = {
+            "error": error.code,
+            "message": error.message,
+            "details": {**error.details, **{issue.field: issue.message for issue in issues_of(error)}},
+            "timestamp": timestamp(self._clock.now()),
+        }
+        return Rendered(status, msgspec.json.encode(body, enc_hook=str), standard_headers(status, error))

@@ -1,0 +1,1 @@
+"""The routes of NeuroGrid, one file a category of its document."""

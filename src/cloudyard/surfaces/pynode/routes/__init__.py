@@ -1,0 +1,1 @@
+"""Routes of Dev-PyNode, one module a section of the document."""
