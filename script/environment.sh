@@ -106,7 +106,7 @@ _clear_line() {
 
 _explain_failure() {
     _clear_line
-    if grep -qE 'Failed to establish a new connection|name resolution|Name or service not known|Network is unreachable|timed out|ProxyError' "$1"; then
+    if grep -qE 'from versions: none|Failed to establish a new connection|name resolution|Name or service not known|Network is unreachable|timed out|ProxyError' "$1"; then
         give_up "The Python package index cannot be reached, so nothing could be installed. Check the network, the proxy (HTTPS_PROXY) and pip's index (PIP_INDEX_URL), then run the command again."
     fi
     if grep -q 'No space left on device' "$1"; then

@@ -1,54 +1,36 @@
 """All surfaces as one ASGI application."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from starlette.types import ASGIApp
 
 from cloudyard import __version__
 from cloudyard.domains.billing import Meter, Price, PriceMissing
 from cloudyard.domains.inference import Model, WorkerState
 from cloudyard.entrypoints.readiness import readiness
+from cloudyard.entrypoints.surfaces import CLASSIC_PORTS, Surface, build_surfaces, limits_of
 from cloudyard.foundation.money import usd_from_nanos
-from cloudyard.surfaces import front, openai
-from cloudyard.web.errors import ErrorRenderer, ProblemRenderer
+from cloudyard.surfaces import front
+from cloudyard.web.errors import ProblemRenderer
 from cloudyard.web.gate import Gate, GateParts
 from cloudyard.web.health import Readiness
 from cloudyard.web.mount import Mount, SurfaceRouter
-from cloudyard.web.policy import SurfacePolicy
 from cloudyard.web.proxies import TrustedProxies
 from cloudyard.wiring import Services
 
 MILLION = 1_000_000
 
-POLICIES: Sequence[SurfacePolicy] = (openai.POLICY,)
-CLASSIC_PORTS = {policy.classic_port: policy.name for policy in POLICIES if policy.classic_port is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """A surface's app, still without its gate."""
-
-    policy: SurfacePolicy
-    renderer: ErrorRenderer
-    app: ASGIApp
-    openapi: Callable[[], dict[str, Any]]
-    description: str
-
-
-def build_surfaces(services: Services, ready: Readiness) -> list[Surface]:
-    """Every published surface."""
-    return [_openai(services)]
-
 
 def build_application(services: Services) -> SurfaceRouter:
     """The whole server's application: the surfaces behind their gates, and the front door."""
     ready = readiness(services)
-    surfaces = build_surfaces(services, ready)
+    started = services.clock.monotonic()
+
+    def uptime() -> float:
+        return services.clock.monotonic() - started
+
+    surfaces = build_surfaces(services, ready, uptime)
     parts = _gate_parts(services)
     mounts = [Mount(s.policy.name, s.policy.prefix, Gate(s.app, s.policy, s.renderer, parts)) for s in surfaces]
-    door = front.create_app(_front(services, ready, surfaces))
+    door = front.create_app(_front(services, ready, uptime, surfaces))
     return SurfaceRouter(
         mounts,
         services.ids,
@@ -59,28 +41,11 @@ def build_application(services: Services) -> SurfaceRouter:
     )
 
 
-def _openai(services: Services) -> Surface:
-    app = openai.create_app(
-        openai.OpenAIServices(
-            catalogue=services.catalogue,
-            generation=services.generation,
-            conversations=services.conversations,
-            files=services.files,
-            idempotency=services.idempotency,
-            limits=services.limits if services.settings.limits.enabled else None,
-            metrics=services.metrics,
-            clock=services.clock,
-            ids=services.ids,
-        )
-    )
-    return Surface(openai.POLICY, openai.OpenAIErrors(), app, app.openapi, "OpenAI's API: any OpenAI client works.")
-
-
 def _gate_parts(services: Services) -> GateParts:
     server = services.settings.server
     return GateParts(
         sessions=services.sessions,
-        limits=services.limits if services.settings.limits.enabled else None,
+        limits=limits_of(services),
         clock=services.clock,
         ids=services.ids,
         metrics=services.metrics,
@@ -92,10 +57,12 @@ def _gate_parts(services: Services) -> GateParts:
     )
 
 
-def _front(services: Services, ready: Readiness, surfaces: Sequence[Surface]) -> front.Front:
-    started = services.clock.monotonic()
+def _front(
+    services: Services, ready: Readiness, uptime: Callable[[], float], surfaces: Sequence[Surface]
+) -> front.Front:
     lines = [
-        front.SurfaceLine(s.policy.title, s.policy.prefix, f"{s.policy.prefix}/docs", s.description) for s in surfaces
+        front.SurfaceLine(s.policy.title, s.policy.prefix, s.policy.prefix + s.documents, s.description)
+        for s in surfaces
     ]
     return front.Front(
         version=__version__,
@@ -103,7 +70,7 @@ def _front(services: Services, ready: Readiness, surfaces: Sequence[Surface]) ->
         surfaces=lines,
         health=ready.ask,
         models=lambda: [_model_line(services, model) for model in services.catalogue.models()],
-        uptime=lambda: services.clock.monotonic() - started,
+        uptime=uptime,
         default_model=services.catalogue.default_chat_model(),
     )
 

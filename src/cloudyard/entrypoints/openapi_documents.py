@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from cloudyard.entrypoints.application import build_surfaces
 from cloudyard.entrypoints.readiness import readiness
+from cloudyard.entrypoints.surfaces import build_surfaces
 from cloudyard.foundation.settings import Settings
 from cloudyard.wiring import open_services
 
@@ -16,8 +16,9 @@ async def openapi_documents() -> Mapping[str, str]:
     with tempfile.TemporaryDirectory() as directory:
         settings = Settings.model_construct(data_dir=Path(directory))
         async with open_services(settings) as services:
-            surfaces = build_surfaces(services, readiness(services))
+            surfaces = build_surfaces(services, readiness(services), services.clock.monotonic)
             return {
-                f"{surface.policy.name}.openapi.json": json.dumps(surface.openapi(), indent=2, ensure_ascii=False) + "\n"
+                f"{surface.policy.name}.openapi.json": json.dumps(surface.openapi(), indent=2, ensure_ascii=False)
+                + "\n"
                 for surface in surfaces
             }

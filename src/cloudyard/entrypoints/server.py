@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 
-from cloudyard.entrypoints.application import CLASSIC_PORTS, build_application
+from cloudyard.entrypoints.application import build_application
+from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import configure_logging

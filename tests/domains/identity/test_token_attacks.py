@@ -14,10 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudyard.domains.identity import InvalidToken, RefreshTokenReused, TokenExpired, TokenPair, User
+from cloudyard.foundation.database import Database
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts
 
 Forge = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def database(sqlite_database: Database) -> Database:
+    """What is refused here is refused before any database is asked."""
+    return sqlite_database
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,16 @@ from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.settings.billing import BillingSettings, PriceSettings
 from cloudyard.foundation.settings.inference import DeploymentSettings, InferenceSettings, ModelSettings
 from cloudyard.surfaces.openai import POLICY, OpenAIErrors, OpenAIServices, create_app
+from cloudyard.testing.tables import create_tables
 from cloudyard.testing.upstream import Upstream
 from cloudyard.web.gate import Gate, GateParts
 from cloudyard.web.mount import Mount, SurfaceRouter
 from cloudyard.web.proxies import TrustedProxies
-from cloudyard.wiring import Services
+from cloudyard.wiring import Services, open_services
 
 NANOS_PER_TOKEN = 1_000_000
 GRANTED = 10_000 * NANOS_PER_TOKEN
+USERS = 2
 TIMEOUT = httpx2.Timeout(15)
 
 
@@ -45,15 +47,19 @@ class Stack:
     services: Services
     base_url: str
     upstream: Upstream
+    users: Iterator[str]
 
     async def caller(self, *, nanos: int = GRANTED, **limits: Any) -> Caller:
-        """A new user with credit and a new key."""
-        number = len(await self.services.users.list(limit=200))
-        user = await self.services.users.register(email=f"user{number}@example.com", password="correct horse 9")
+        """The next user, with credit and a new key."""
+        user_id = next(self.users)
         if nanos:
-            await self.services.ledger.grant_once(user.id, nanos, key=f"test:{user.id}", reason="test")
-        _, key = await self.services.api_keys.create(user.id, name="test", **limits)
-        return Caller(user.id, key, self.client(key))
+            await self.services.ledger.grant_once(user_id, nanos, key=f"test:{user_id}", reason="test")
+        return await self.key_of(user_id, **limits)
+
+    async def key_of(self, user_id: str, **limits: Any) -> Caller:
+        """A user with a new key."""
+        _, key = await self.services.api_keys.create(user_id, name="test", **limits)
+        return Caller(user_id, key, self.client(key))
 
     def client(self, key: str | None) -> httpx2.AsyncClient:
         """A client that carries a key."""
@@ -69,11 +75,11 @@ class Stack:
         return (GRANTED - wallet.available) // NANOS_PER_TOKEN
 
 
-def settings_for(directory: Path, upstream: Upstream) -> Settings:
+def settings_for(directory: Path, upstream_url: str) -> Settings:
     """Two models at the upstream, each token for a million nano-dollars."""
 
     def at_upstream(**model: Any) -> ModelSettings:
-        there = DeploymentSettings(name="upstream", kind="openai", base_url=upstream.base_url, timeout_seconds=5)
+        there = DeploymentSettings(name="upstream", kind="openai", base_url=upstream_url, timeout_seconds=5)
         return ModelSettings(deployments=[there], context_length=1000, provider="tests", **model)
 
     price = [PriceSettings(meter=meter, usd="0.001", per=1) for meter in ("input_token", "output_token")]
@@ -89,6 +95,17 @@ def settings_for(directory: Path, upstream: Upstream) -> Settings:
         ),
         billing=BillingSettings(welcome_credits=0, prices={"model:parrot": price, "model:vectors": price}),
     )
+
+
+async def prepared(directory: Path) -> list[str]:
+    """A data directory with its tables, and users: what takes long and is the same for every test."""
+    async with open_services(settings_for(directory, "http://127.0.0.1:9/v1")) as services:
+        await create_tables(services.database)
+        users = [
+            await services.users.register(email=f"user{number}@example.com", password="correct horse 9")
+            for number in range(USERS)
+        ]
+    return [user.id for user in users]
 
 
 def openai_services(services: Services) -> OpenAIServices:

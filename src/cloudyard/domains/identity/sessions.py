@@ -75,7 +75,7 @@ class Sessions:
         account = await self._find(identifier)
         right, renewed_hash = await self._passwords.verify(password, account.password_hash if account else None)
         if account is None or not right:
-            log.info("login refused", user_id=account.user.id if account else None, client=client)
+            log.info("login refused", user_id=account.user.id if account else None, client=_shown(client))
             raise _wrong_credentials()
         return await self._open(account, client, renewed_hash)
 

@@ -12,6 +12,7 @@ from cloudyard.domains.inference.ports import Endpoint, LocalModels, Provider
 from cloudyard.domains.inference.preparation import Call
 from cloudyard.domains.inference.records import Deployment
 from cloudyard.domains.inference.routing import Router
+from cloudyard.domains.inference.streaming import decoded
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,7 @@ class Attempts:
         first = await anext(chunks, None)
         if first is None:
             raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
+        decoded(first)  # a stream that begins with an error has not begun
         return first, chunks
 
     def _failed(self, deployment: Deployment, error: Exception) -> None:

@@ -45,11 +45,11 @@ class ChunkStream:
 
         Raises `ProviderUnavailable` when the provider breaks off; what was delivered is charged.
         """
-        if self._first is not None:
-            first, self._first = self._first, None
-            for chunk in self._seen(first):
-                yield chunk
         try:
+            if self._first is not None:
+                first, self._first = self._first, None
+                for chunk in self._seen(first):
+                    yield chunk
             async for data in self._rest:
                 for chunk in self._seen(data):
                     yield chunk
@@ -68,7 +68,7 @@ class ChunkStream:
 
     def _seen(self, data: bytes) -> list[dict[str, Any]]:
         """Take one piece of upstream data into account; nothing is given out for bookkeeping chunks."""
-        chunk = _decoded(data)
+        chunk = decoded(data)
         self._meter.see(chunk)
         chunk.pop("timings", None)
         chunk.pop("__verbose", None)
@@ -97,7 +97,8 @@ def usage_body(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _decoded(data: bytes) -> dict[str, Any]:
+def decoded(data: bytes) -> dict[str, Any]:
+    """A piece of a stream. Raises `ProviderUnavailable` for what is none, or tells of a failure."""
     try:
         chunk = msgspec.json.decode(data)
     except msgspec.DecodeError as error:

@@ -25,7 +25,9 @@ def admin() -> None:
 
 
 @app.command()
-def create(email: Annotated[str, typer.Argument(help="The administrator's e-mail address.")], data_dir: DataDir = None) -> None:
+def create(
+    email: Annotated[str, typer.Argument(help="The administrator's e-mail address.")], data_dir: DataDir = None
+) -> None:
     """Create an administrator. The password is CLOUDYARD_ADMIN_PASSWORD, or else made up and shown this once.
 
     An account that exists is left as it is.

@@ -13,7 +13,9 @@ from cloudyard.foundation.settings import Settings, load_settings
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Where everything is kept. Default: CLOUDYARD_DATA_DIR, else ./data.", metavar="DIR"),
+    typer.Option(
+        "--data-dir", help="Where everything is kept. Default: CLOUDYARD_DATA_DIR, else ./data.", metavar="DIR"
+    ),
 ]
 
 

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
-from rich.console import Console
 
 from cloudyard.entrypoints.banner import banner
 from cloudyard.entrypoints.commands.options import DataDir, settings_for
 from cloudyard.entrypoints.server import serve as run_server
-from cloudyard.foundation.settings import Profile, Settings
+from cloudyard.foundation.settings import Profile
 
 app = typer.Typer(add_completion=False)
 
@@ -37,8 +36,4 @@ def serve(
         overrides["profile"] = profile
     settings = settings_for(data_dir, **overrides)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_server(settings, lambda url: _announce(settings, url)))
-
-
-def _announce(settings: Settings, url: str) -> None:
-    Console(soft_wrap=True).print(banner(settings, url), highlight=False)
+        runner.run(run_server(settings, lambda url: typer.echo(banner(settings, url))))

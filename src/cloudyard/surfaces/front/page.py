@@ -54,7 +54,7 @@ def _lines(rows: Iterable[str]) -> str:
 def _surface(line: SurfaceLine) -> str:
     return (
         f'<tr><th scope="row">{escape(line.title)}<span>{escape(line.description)}</span></th>'
-        f'<td><code>{escape(line.prefix)}</code></td>'
+        f"<td><code>{escape(line.prefix)}</code></td>"
         f'<td><a href="{escape(line.documents)}">Documents</a></td></tr>'
     )
 

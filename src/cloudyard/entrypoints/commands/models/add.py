@@ -32,7 +32,9 @@ def add(
     base_url: Annotated[
         str | None, typer.Option(help="An OpenAI-compatible server, ending in /v1.", metavar="URL")
     ] = None,
-    upstream_model: Annotated[str | None, typer.Option(help="The model's name on that server.  [default: NAME]")] = None,
+    upstream_model: Annotated[
+        str | None, typer.Option(help="The model's name on that server.  [default: NAME]")
+    ] = None,
     kind: Annotated[Literal["chat", "embedding"], typer.Option(help="What the model does.")] = "chat",
     context_length: Annotated[int, typer.Option(min=1, help="Tokens of prompt and answer together.")] = 2048,
     api_key: Annotated[

@@ -116,5 +116,5 @@ def _chat_of(message: Any) -> SocketChat:
     try:
         return SocketChat.model_validate(message.get("data"))
     except ValidationError as error:
-        located = [{**problem, "loc": ("data", *problem["loc"])} for problem in error.errors()]
+        located = [{**problem, "loc": ("body", "data", *problem["loc"])} for problem in error.errors()]
         raise as_domain_error(RequestValidationError(located)) from error

@@ -1,0 +1,119 @@
+"""Smart AI Hub as it runs: an installation on a real socket, and people who use it."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from cloudyard.foundation.settings import Settings
+from cloudyard.surfaces import aihub
+from cloudyard.testing.guarded import guarded
+from cloudyard.testing.installation import Installation, installation
+from cloudyard.web.mount import SurfaceRouter
+from cloudyard.wiring import Services
+
+PASSWORD = "securePassword123"
+ADMIN_EMAIL = "root@example.com"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who is logged in."""
+
+    id: str
+    email: str
+    access_token: str
+    refresh_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+def build(services: Services) -> SurfaceRouter:
+    app = aihub.create_app(
+        aihub.AihubServices(
+            users=services.users,
+            sessions=services.sessions,
+            billing=services.billing,
+            ledger=services.ledger,
+            credit_rate=services.credit_rate,
+            idempotency=services.idempotency,
+            clock=services.clock,
+        )
+    )
+    return guarded(services, app, aihub.POLICY, aihub.AihubErrors(services.clock))
+
+
+def settings_for(data_dir: Path, *, limits: bool = True) -> Settings:
+    return Settings(
+        data_dir=data_dir,
+        admin_email=ADMIN_EMAIL,
+        admin_password=SecretStr(PASSWORD),
+        server={"trusted_proxies": ["127.0.0.1"], "max_body_bytes": 50_000, "cors_origins": ["https://app.example"]},
+        limits={"enabled": limits},
+    )
+
+
+@pytest.fixture(scope="session")
+def aihub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installation(settings_for(tmp_path_factory.mktemp("aihub")), build) as running:
+        yield running
+
+
+_addresses = itertools.count(1)
+
+
+def stranger(server: Installation) -> httpx2.Client:
+    """A client at an address of its own, so that tests do not share its limits."""
+    number = next(_addresses)
+    headers = {"X-Forwarded-For": f"203.0.{number // 250}.{number % 250 + 1}"}
+    return httpx2.Client(base_url=server.url + "/aihub", headers=headers, timeout=30)
+
+
+@pytest.fixture
+def client(aihub_server: Installation) -> Iterator[httpx2.Client]:
+    with stranger(aihub_server) as client:
+        yield client
+
+
+_people = itertools.count(1)
+
+
+def log_in(server: Installation, email: str) -> Person:
+    with stranger(server) as client:
+        answer = client.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    data: dict[str, Any] = answer.json()["data"]
+    tokens = data["tokens"]
+    return Person(data["user"]["id"], email, tokens["accessToken"], tokens["refreshToken"])
+
+
+@pytest.fixture
+def join(aihub_server: Installation) -> Callable[[], Person]:
+    """Registers somebody new and logs in, from elsewhere."""
+
+    def register() -> Person:
+        email = f"person{next(_people)}@example.com"
+        body = {"email": email, "password": PASSWORD, "firstName": "John", "lastName": "Doe"}
+        with stranger(aihub_server) as client:
+            answer = client.post("/api/auth/register", json=body)
+        assert answer.status_code == 201, answer.text
+        return log_in(aihub_server, email)
+
+    return register
+
+
+@pytest.fixture
+def ann(join: Callable[[], Person]) -> Person:
+    return join()
+
+
+@pytest.fixture(scope="session")
+def admin(aihub_server: Installation) -> Person:
+    return log_in(aihub_server, ADMIN_EMAIL)

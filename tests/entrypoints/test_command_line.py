@@ -1,0 +1,200 @@
+"""The command line as its users call it: in a process of its own."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs `cloudyard` in an empty folder, with nothing of this machine's settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDYARD_")}
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cloudyard", *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**clean, **environment}
+        )
+
+    return run
+
+
+@pytest.fixture
+def migrated(run: Run) -> Run:
+    """The same, with a database and an administrator."""
+    assert run("database", "migrate").returncode == 0
+    assert run("admin", "create", "root@localhost", CLOUDYARD_ADMIN_PASSWORD="a good long one").returncode == 0
+    return run
+
+
+def one_line(text: str) -> str:
+    """The only line of a text."""
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def test_help_lists_every_command_and_loads_none_of_them() -> None:
+    script = "import sys; from cloudyard.entrypoints.cli import app; app(['--help'], standalone_mode=False); "
+    heavy = "print({'sqlalchemy', 'fastapi', 'aiohttp', 'alembic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script + heavy], capture_output=True, text=True, check=True)
+    for name in ("serve", "tour", "models", "admin", "ledger", "database", "settings", "openapi", "version"):
+        assert f" {name} " in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_every_command_has_help(run: Run) -> None:
+    for words in (["serve"], ["tour"], ["models", "add"], ["admin", "grant"], ["openapi", "export"]):
+        done = run(*words, "--help")
+        assert done.returncode == 0, done.stderr
+        assert "Usage" in done.stdout
+
+
+def test_version(run: Run) -> None:
+    assert run("version").stdout.startswith("cloudyard 0.")
+
+
+def test_migrating_twice_changes_nothing_the_second_time(run: Run) -> None:
+    assert "was brought up to date" in run("database", "migrate").stdout
+    assert "is up to date" in run("database", "migrate").stdout
+
+
+def test_a_command_on_a_missing_database_fails_in_one_line_and_makes_none(run: Run, tmp_path: Path) -> None:
+    done = run("ledger", "verify", "--data-dir", "elsewhere")
+    assert done.returncode == 1
+    assert "does not exist" in one_line(done.stderr)
+    assert "cloudyard database migrate" in done.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_command_on_an_empty_database_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    sqlite3.connect(tmp_path / "data" / "cloudyard.db").close()
+    done = run("ledger", "verify")
+    assert done.returncode == 1
+    assert "still empty" in one_line(done.stderr)
+
+
+def test_an_administrator_is_created_once_and_the_password_shown_once(run: Run) -> None:
+    run("database", "migrate")
+    first = run("admin", "create", "root@localhost")
+    assert first.returncode == 0
+    assert "shown this once" in first.stdout
+    second = run("admin", "create", "root@localhost")
+    assert second.returncode == 0
+    assert "exists already" in one_line(second.stdout)
+    assert "Password" not in second.stdout
+
+
+def test_a_given_password_is_not_repeated(run: Run) -> None:
+    run("database", "migrate")
+    done = run("admin", "create", "root@localhost", CLOUDYARD_ADMIN_PASSWORD="a good long one")
+    assert "a good long one" not in done.stdout + done.stderr
+
+
+def test_a_grant_reaches_the_wallet_and_the_books_stay_right(migrated: Run) -> None:
+    granted = migrated("admin", "grant", "ROOT@localhost", "12.5", "--reason", "a test")
+    assert "has 12.5 credits" in granted.stdout
+    taken = migrated("admin", "grant", "root@localhost", "-2", "--reason", "a test")
+    assert "has 10.5 credits" in taken.stdout
+    verified = migrated("ledger", "verify")
+    assert verified.returncode == 0
+    assert "The books are right" in verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("nobody@localhost", "1"), "no user 'nobody@localhost'"),
+        (("root@localhost", "many"), "'many' is no number of credits"),
+        (("root@localhost", "nan"), "'nan' is no number of credits"),
+        (("root@localhost", "0.000000000001"), "too fine"),
+        (("root@localhost", "0"), "must not be zero"),
+        (("root@localhost", "-1"), "Not enough credits"),
+    ],
+)
+def test_a_grant_that_cannot_be_is_refused_in_one_line(migrated: Run, words: tuple[str, str], complaint: str) -> None:
+    done = migrated("admin", "grant", *words, "--reason", "a test")
+    assert done.returncode == 1
+    assert complaint in one_line(done.stderr)
+
+
+def test_verify_finds_a_balance_that_was_changed(migrated: Run, tmp_path: Path) -> None:
+    migrated("admin", "grant", "root@localhost", "5", "--reason", "a test")
+    with sqlite3.connect(tmp_path / "data" / "cloudyard.db") as connection:
+        connection.execute("UPDATE accounts SET balance_nanos = balance_nanos + 1 WHERE kind = 'wallet'")
+    done = migrated("ledger", "verify")
+    assert done.returncode == 1
+    assert "its balance is not the sum of its postings" in done.stdout
+    assert "The books are wrong" in done.stdout
+
+
+def test_the_books_of_a_postgresql_database(run: Run, postgres_database_url: str) -> None:
+    place = {"CLOUDYARD_DATABASE__URL": postgres_database_url}
+    assert run("database", "migrate", **place).returncode == 0
+    assert run("admin", "create", "root@localhost", **place).returncode == 0
+    assert run("admin", "grant", "root@localhost", "3", "--reason", "a test", **place).returncode == 0
+    done = run("ledger", "verify", **place)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_models_are_added_listed_and_removed(migrated: Run) -> None:
+    prices = ("--input-usd", "0.5", "--output-usd", "1.5")
+    added = migrated("models", "add", "mine", "--base-url", "http://127.0.0.1:9/v1", *prices, "--api-key", "secret-1")
+    assert added.returncode == 0, added.stderr
+    row = next(line for line in migrated("models", "list").stdout.splitlines() if line.startswith("mine"))
+    assert row.split() == ["mine", "chat", "2048", "0.5", "1.5", "http://127.0.0.1:9/v1"]
+    assert migrated("models", "remove", "mine").returncode == 0
+    assert "mine" not in migrated("models", "list").stdout
+
+
+def test_a_key_of_an_added_model_is_stored_encrypted(migrated: Run, tmp_path: Path) -> None:
+    words = ("models", "add", "mine", "--base-url", "http://127.0.0.1:9/v1", "--input-usd", "1")
+    assert migrated(*words, CLOUDYARD_UPSTREAM_API_KEY="secret-from-environment").returncode == 0
+    assert b"secret-from-environment" not in (tmp_path / "data" / "cloudyard.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--input-usd", "1"), "either --gguf FILE or --base-url URL"),
+        (("--input-usd", "1", "--gguf", "missing.gguf"), "There is no file missing.gguf"),
+        (("--input-usd", "cheap", "--base-url", "http://127.0.0.1:9/v1"), "'cheap' is no price"),
+        (("--input-usd", "-1", "--base-url", "http://127.0.0.1:9/v1"), "'-1' is no price"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_in_one_line(run: Run, words: tuple[str, ...], complaint: str) -> None:
+    done = run("models", "add", "mine", *words)
+    assert done.returncode == 1
+    assert complaint in one_line(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("environment", "toml", "complaint"),
+    [
+        ({"CLOUDYARD_SERVER__PORT": "many"}, "", "server.port"),
+        ({}, "colour = 1", "colour"),
+        ({}, "port = ", "cloudyard.toml cannot be read"),
+        ({"CLOUDYARD_SERVER__HOSTS": "{"}, "", "hosts"),
+    ],
+)
+def test_a_bad_setting_is_named_in_one_line(
+    run: Run, tmp_path: Path, environment: dict[str, str], toml: str, complaint: str
+) -> None:
+    (tmp_path / "cloudyard.toml").write_text(toml)
+    done = run("ledger", "verify", **environment)
+    assert done.returncode == 1
+    assert complaint in one_line(done.stderr)
+
+
+def test_the_tour_without_a_server_fails_in_one_line(run: Run) -> None:
+    done = run("tour", "--url", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "No server answers at http://127.0.0.1:9" in one_line(done.stderr)
