@@ -19,15 +19,24 @@ all_extras() {
 # Make .venv hold the project with the given extras, at the locked versions: ensure_environment local,postgres
 # Costs nothing when that was done before and neither the project nor the lock has changed since.
 ensure_environment() {
-    local extras=$1 wanted stamp=$VENV/.installed-${1//,/-}
-    wanted=$(_fingerprint)
-    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -x "$PYTHON" ]; then
+    local extras=$1 fingerprint
+    fingerprint=$(_fingerprint)
+    if _is_installed "$extras" "$fingerprint"; then
         return
     fi
     _ensure_venv
-    rm -f "$stamp"
+    rm -f "$VENV"/.installed-*
     _install "$extras"
-    printf '%s\n' "$wanted" >"$stamp"
+    printf '%s\n' "$fingerprint" >"$VENV/.installed-$extras"
+}
+
+# Whether an earlier run installed these extras, and perhaps more, from the same project and lock.
+_is_installed() {
+    local stamp extra
+    stamp=$(compgen -G "$VENV/.installed-*") && [ -x "$PYTHON" ] && [ "$(cat "$stamp")" = "$2" ] || return 1
+    for extra in ${1//,/ }; do
+        [[ ,${stamp#*.installed-}, == *,$extra,* ]] || return 1
+    done
 }
 
 # What an installed environment depends on: the project's needs, the locked versions and its own place.

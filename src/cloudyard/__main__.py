@@ -1,5 +1,6 @@
-"""`python -m cloudyard` is the command line too."""
+"""`python -m cloudyard` is the `cloudyard` command."""
 
 from cloudyard.entrypoints.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

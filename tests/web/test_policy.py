@@ -46,3 +46,13 @@ def test_hsts_is_sent_over_https_only() -> None:
     policy = SurfacePolicy(name="s", title="S", prefix="/s")
     assert b"strict-transport-security" not in dict(policy.security_headers(https=False))
     assert dict(policy.security_headers(https=True))[b"strict-transport-security"].startswith(b"max-age=31536000")
+
+
+def test_hsts_goes_out_by_http_only_where_the_contract_shows_it() -> None:
+    name = b"strict-transport-security"
+    for policy, by_http in (
+        (SurfacePolicy(name="p", title="P", prefix="/p"), False),
+        (SurfacePolicy(name="p", title="P", prefix="/p", hsts_on_http=True), True),
+    ):
+        assert (name in dict(policy.security_headers(https=False))) is by_http
+        assert name in dict(policy.security_headers(https=True))

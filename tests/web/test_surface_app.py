@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 import yaml
-from fastapi import Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, Field
 from starlette.testclient import TestClient
 
@@ -167,3 +167,14 @@ def test_a_surface_may_have_statuses_of_its_own() -> None:
 def test_a_server_fault_of_the_framework_is_one_of_ours() -> None:
     assert as_domain_error(HTTPException(500, "inside")).message != "inside"
     assert as_domain_error(HTTPException(413, "10 bytes")).code == "body_too_large"
+
+
+def test_a_router_that_would_read_json_laxly_is_not_taken_in() -> None:
+    app = new_surface_app(POLICY, ProblemRenderer(), services=None, description="")
+    lax = APIRouter()
+    @lax.post("/items")
+    async def create_item(item: Item) -> Item:
+        return item
+
+    with pytest.raises(TypeError, match="/items takes JSON"):
+        app.include_router(lax)

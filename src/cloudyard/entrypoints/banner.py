@@ -6,6 +6,7 @@ from sqlalchemy import make_url
 
 from cloudyard import __version__
 from cloudyard.backends.model_store.catalogue_entries import document_aliases
+from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
 from cloudyard.foundation.settings import Settings
 
 DEVELOPMENT = "development profile: made easy for one's own machine, not meant for an open network"
@@ -22,6 +23,8 @@ def banner(settings: Settings, url: str) -> str:
 def _facts(settings: Settings, url: str) -> Iterator[tuple[str, str]]:
     reach = "this machine only" if settings.server.host in ("127.0.0.1", "::1", "localhost") else "open to the network"
     yield "address", f"{url}  ({reach})"
+    if settings.server.classic_ports:
+        yield "ports", ", ".join(f"{surface} {port}" for port, surface in CLASSIC_PORTS.items())
     yield "data", str(settings.data_dir.resolve())
     yield "database", make_url(settings.database_url).render_as_string(hide_password=True)
     yield "mail", _mail(settings)

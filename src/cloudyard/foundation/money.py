@@ -4,9 +4,11 @@
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 NANOS_PER_USD = 1_000_000_000
+MOST_DIGITS = 40
+"""Before or after the point: a number beyond would only cost time."""
 
 
 def usd_from_nanos(nanos: int) -> Decimal:
@@ -15,11 +17,8 @@ def usd_from_nanos(nanos: int) -> Decimal:
 
 
 def nanos_from_usd(usd: Decimal | int | str) -> int:
-    """Nano-dollars of an amount in dollars; ValueError if it has more than nine decimals."""
-    nanos = Decimal(usd) * NANOS_PER_USD
-    if nanos != nanos.to_integral_value():
-        raise ValueError(f"{usd} USD is not a whole number of nano-dollars")
-    return int(nanos)
+    """Nano-dollars of an amount in dollars; ValueError if it has more than nine decimals or is no number."""
+    return _whole_nanos(usd, NANOS_PER_USD, "USD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,25 @@ class CreditRate:
         return Decimal(nanos) / self.nanos_per_credit
 
     def nanos(self, credits: Decimal | int | str) -> int:
-        """Nano-dollars of an amount in credits; ValueError if it is finer than a nano-dollar."""
-        nanos = Decimal(credits) * self.nanos_per_credit
-        if nanos != nanos.to_integral_value():
-            raise ValueError(f"{credits} credits are not a whole number of nano-dollars")
-        return int(nanos)
+        """Nano-dollars of an amount in credits; ValueError if it is finer than a nano-dollar or no number."""
+        return _whole_nanos(credits, self.nanos_per_credit, "credits")
 
 
 def plain_number(amount: Decimal) -> int | float:
     """The JSON number of an exact amount: an int where it is whole. For display only, never for sums."""
     return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+def _whole_nanos(amount: Decimal | int | str, nanos_per_unit: int, unit: str) -> int:
+    """Exact whatever the number of digits, which products of Decimals are not."""
+    try:
+        number = Decimal(amount)
+    except InvalidOperation as error:
+        raise ValueError(f"{amount!r} {unit} is not a number") from error
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        raise ValueError(f"{amount} {unit} is not an amount of money")
+    numerator, denominator = number.as_integer_ratio()
+    nanos, rest = divmod(numerator * nanos_per_unit, denominator)
+    if rest:
+        raise ValueError(f"{amount} {unit} is not a whole number of nano-dollars")
+    return nanos

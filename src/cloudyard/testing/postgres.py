@@ -49,7 +49,10 @@ def _started(programs: Path, directory: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     _run([*prefix, str(programs / "initdb"), "-D", str(data), "--no-sync", "-U", "postgres", "-A", "trust"])
-    options = f"-c fsync=off -c listen_addresses=127.0.0.1 -c max_connections=300 -k {directory} -p {port}"
+    options = (
+        "-c fsync=off -c wal_level=minimal -c max_wal_senders=0 -c listen_addresses=127.0.0.1 "
+        f"-c max_connections=300 -k {directory} -p {port}"
+    )
     log = str(directory / "log")
     _run([*prefix, str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start"])
     try:

@@ -7,9 +7,11 @@ was asked and how its streams ended, so that a test of an interruption can see b
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from aiohttp import web
 PIECES = ("The", " capital", " of", " France", " is", " Paris", ".")
 DIMENSIONS = 8
 CREATED = 1_767_225_600
+PATIENCE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +255,31 @@ async def running_upstream() -> AsyncIterator[Upstream]:
         yield upstream
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def threaded_upstream() -> Iterator[Upstream]:
+    """The same in a thread of its own, for tests that are not asynchronous; script it before it is called."""
+    with ThreadPoolExecutor(1, thread_name_prefix="upstream") as thread:
+        started: Future[tuple[Upstream, Callable[[], None]]] = Future()
+        done = thread.submit(asyncio.run, _until_stopped(started))
+        upstream, stop = started.result(PATIENCE_SECONDS)
+        try:
+            yield upstream
+        finally:
+            stop()
+            done.result(PATIENCE_SECONDS)
+
+
+def _stop(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(stopped.set)
+
+
+async def _until_stopped(started: "Future[tuple[Upstream, Callable[[], None]]]") -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    async with running_upstream() as upstream:
+        started.set_result((upstream, partial(_stop, loop, stopped)))
+        await stopped.wait()
 
 
 def vector(text: str) -> list[float]:

@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60.0
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition; fails the test when it does not come true."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - a process outside sets no event
+        while not condition():
             await asyncio.sleep(0.02)
 
 

@@ -1,6 +1,5 @@
 """Error answers in a surface's OpenAPI description."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,9 +9,7 @@ from cloudyard.web.errors import phrase
 Responses = dict[int | str, dict[str, Any]]
 
 
-def failures(shape: type[BaseModel], *statuses: int, notes: Mapping[int, str] | None = None) -> Responses:
+def failures(shape: type[BaseModel], *statuses: int) -> Responses:
     """FastAPI's `responses` for errors of the surface's shape: these statuses, and any other one."""
-    documented: Responses = {
-        status: {"model": shape, "description": (notes or {}).get(status, phrase(status))} for status in statuses
-    }
+    documented: Responses = {status: {"model": shape, "description": phrase(status)} for status in statuses}
     return {**documented, "default": {"model": shape, "description": "Any other failure"}}

@@ -16,6 +16,7 @@ T = TypeVar("T")
 DEEPEST = 100
 # A string of a JSON text that is known to be valid, and the colon that makes it a name.
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(\s*+:)?')
+OF_A_KEY = "` in `"  # what stands between "key" and its object, where the name of a member is wrong
 VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.+)`)?$", re.DOTALL)
 
 _decode_any = msgspec.json.Decoder().decode
@@ -81,13 +82,18 @@ class StrictJsonRequest(Request):
         return self._value
 
 
+def takes_json(route: APIRoute) -> bool:
+    """Whether a route has a body that is no form."""
+    return route.body_field is not None and not isinstance(route.body_field.field_info, params.Form)
+
+
 class StrictJsonRoute(APIRoute):
     """A FastAPI route that reads its JSON body strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the strict reading of the body where the route takes JSON."""
         handler = super().get_route_handler()
-        if self.body_field is None or isinstance(self.body_field.field_info, params.Form):
+        if not takes_json(self):
             return handler
 
         async def strict(request: Request) -> Response:
@@ -131,10 +137,10 @@ def _inside(value: Any) -> Any:
 def _invalid(message: str) -> MalformedRequest:
     found = VALIDATION.match(message)
     what = found["what"] if found is not None else message
-    path = (found["path"] if found is not None else None) or "$"
+    path = ((found["path"] if found is not None else None) or "$").rpartition(OF_A_KEY)[2]
     missing = re.search(r"missing required field `(\w+)`", what)
     field = f"{path}.{missing[1]}" if missing is not None else path
-    field = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", field).removeprefix("$").removeprefix(".") or "body"
+    field = re.sub(r"\[(\d+)\]", r".\1", field.replace("[...]", "")).removeprefix("$").removeprefix(".") or "body"
     return MalformedRequest(f"{field}: {what}", [Issue(field, what)])
 
 

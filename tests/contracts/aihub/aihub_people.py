@@ -15,6 +15,7 @@ from cloudyard.surfaces import aihub
 from cloudyard.testing.guarded import guarded
 from cloudyard.testing.installation import Installation, installation
 from cloudyard.web.mount import SurfaceRouter
+from cloudyard.web.registration import register
 from cloudyard.wiring import Services
 
 PASSWORD = "securePassword123"
@@ -85,35 +86,45 @@ def client(aihub_server: Installation) -> Iterator[httpx2.Client]:
 _people = itertools.count(1)
 
 
-def log_in(server: Installation, email: str) -> Person:
-    with stranger(server) as client:
-        answer = client.post("/api/auth/login", json={"email": email, "password": PASSWORD})
-    assert answer.status_code == 200, answer.text
-    data: dict[str, Any] = answer.json()["data"]
-    tokens = data["tokens"]
-    return Person(data["user"]["id"], email, tokens["accessToken"], tokens["refreshToken"])
+def new_person(server: Installation) -> Person:
+    """Somebody who registered and opened a session, without the time that a login takes."""
+    services = server.services
+
+    async def open_account() -> Person:
+        email = f"person{next(_people)}@example.com"
+        user = await register(
+            services.users, services.billing, email=email, password=PASSWORD, first_name="John", last_name="Doe"
+        )
+        pair = await services.sessions.start(user.id)
+        return Person(user.id, email, pair.access_token, pair.refresh_token)
+
+    person: Person = server.run(open_account())
+    return person
 
 
 @pytest.fixture
 def join(aihub_server: Installation) -> Callable[[], Person]:
-    """Registers somebody new and logs in, from elsewhere."""
-
-    def register() -> Person:
-        email = f"person{next(_people)}@example.com"
-        body = {"email": email, "password": PASSWORD, "firstName": "John", "lastName": "Doe"}
-        with stranger(aihub_server) as client:
-            answer = client.post("/api/auth/register", json=body)
-        assert answer.status_code == 201, answer.text
-        return log_in(aihub_server, email)
-
-    return register
+    """Registers somebody new."""
+    return lambda: new_person(aihub_server)
 
 
 @pytest.fixture
-def ann(join: Callable[[], Person]) -> Person:
-    return join()
+def ann(aihub_server: Installation) -> Person:
+    return new_person(aihub_server)
+
+
+@pytest.fixture(scope="session")
+def onlooker(aihub_server: Installation) -> Person:
+    """Somebody whom no test changes."""
+    return new_person(aihub_server)
 
 
 @pytest.fixture(scope="session")
 def admin(aihub_server: Installation) -> Person:
-    return log_in(aihub_server, ADMIN_EMAIL)
+    """The administrator, logged in as people do."""
+    with stranger(aihub_server) as client:
+        answer = client.post("/api/auth/login", json={"email": ADMIN_EMAIL, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    data: dict[str, Any] = answer.json()["data"]
+    assert data["user"]["role"] == "admin"
+    return Person(data["user"]["id"], ADMIN_EMAIL, data["tokens"]["accessToken"], data["tokens"]["refreshToken"])

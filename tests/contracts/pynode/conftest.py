@@ -8,13 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from cloudyard.entrypoints.application import build_application
 from cloudyard.foundation.settings import Profile, Settings
-from cloudyard.surfaces import pynode
 from cloudyard.testing.installation import Installation, install_models, installation
-from cloudyard.web.gate import Gate, GateParts
-from cloudyard.web.mount import Mount, SurfaceRouter
-from cloudyard.web.proxies import TrustedProxies
-from cloudyard.wiring import Services
 
 PASSWORD = "Correct horse 7!"
 
@@ -31,43 +27,8 @@ def pynode_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installa
         server={"trusted_proxies": ["127.0.0.1"], "max_body_bytes": 100_000},
         files={"max_file_bytes": 200_000},
     )
-    with installation(settings, build) as running:
+    with installation(settings, build_application) as running:
         yield running
-
-
-def build(services: Services) -> SurfaceRouter:
-    from cloudyard.entrypoints.readiness import readiness
-
-    started = services.clock.monotonic()
-    app = pynode.create_app(
-        pynode.PynodeServices(
-            users=services.users,
-            sessions=services.sessions,
-            billing=services.billing,
-            files=services.files,
-            catalogue=services.catalogue,
-            generation=services.generation,
-            conversations=services.conversations,
-            idempotency=services.idempotency,
-            metrics=services.metrics,
-            clock=services.clock,
-            health=readiness(services).ask,
-            uptime=lambda: services.clock.monotonic() - started,
-        )
-    )
-    server = services.settings.server
-    parts = GateParts(
-        sessions=services.sessions,
-        limits=services.limits,
-        clock=services.clock,
-        ids=services.ids,
-        metrics=services.metrics,
-        tracing=services.tracing,
-        proxies=TrustedProxies(server.trusted_proxies),
-        max_body_bytes=server.max_body_bytes,
-    )
-    gate = Gate(app, pynode.POLICY, pynode.PynodeErrors(), parts)
-    return SurfaceRouter([Mount("pynode", "/pynode", gate)], services.ids, ports={3000: "pynode"})
 
 
 @pytest.fixture

@@ -72,9 +72,9 @@ def later_reconciler(database: Database, objects: LocalObjects) -> FileReconcile
 
 @pytest.mark.parametrize("size", [65_536, 3 * 1024 * 1024, 20 * 1024 * 1024])
 async def test_kill_in_mid_upload(
-    database: Database, empty_database_url: str, directory: Path, objects: LocalObjects, left: Left, size: int
+    database: Database, database_url: str, directory: Path, objects: LocalObjects, left: Left, size: int
 ) -> None:
-    process = await child(empty_database_url, directory, size, "part")
+    process = await child(database_url, directory, size, "part")
     assert process.stdout is not None
     assert await process.stdout.readline() == b"uploading\n"
     process.kill()
@@ -88,9 +88,9 @@ async def test_kill_in_mid_upload(
 
 
 async def test_kill_between_the_object_and_its_row(
-    database: Database, empty_database_url: str, directory: Path, objects: LocalObjects, left: Left
+    database: Database, database_url: str, directory: Path, objects: LocalObjects, left: Left
 ) -> None:
-    process = await child(empty_database_url, directory, 2 * 1024 * 1024, "whole", crash_at="files.received")
+    process = await child(database_url, directory, 2 * 1024 * 1024, "whole", crash_at="files.received")
     assert await process.wait() == -9
     assert await left.anything() == (1, 1, 2 * 1024 * 1024)
     await later_reconciler(database, objects).run()

@@ -1,15 +1,13 @@
 """A server with the surface, its upstream and a caller, for each test."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from openai_stack import Caller, Stack, application, prepared, served, settings_for
+from openai_stack import Caller, Stack, Template, prepared, running_stack
 
 from cloudyard.testing.upstream import Upstream, running_upstream
-from cloudyard.wiring import open_services
 
 
 @pytest.fixture
@@ -19,23 +17,17 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     directory = tmp_path_factory.mktemp("template")
     return directory, asyncio.run(prepared(directory))
 
 
 @pytest.fixture
-async def stack(template: tuple[Path, list[str]], tmp_path: Path, upstream: Upstream) -> AsyncIterator[Stack]:
-    directory = Path(shutil.copytree(template[0], tmp_path / "data"))
-    async with open_services(settings_for(directory, upstream.base_url)) as services:
-        await services.load()
-        async with served(application(services)) as base_url:
-            yield Stack(services, f"{base_url}/v1", upstream, iter(template[1]))
-        await services.stop()
+async def stack(template: Template, tmp_path: Path, upstream: Upstream) -> AsyncIterator[Stack]:
+    async with running_stack(template, tmp_path, upstream) as stack:
+        yield stack
 
 
 @pytest.fixture
-async def caller(stack: Stack) -> AsyncIterator[Caller]:
-    caller = await stack.caller()
-    yield caller
-    await caller.client.aclose()
+async def caller(stack: Stack) -> Caller:
+    return await stack.caller()

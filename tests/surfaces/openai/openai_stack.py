@@ -1,9 +1,10 @@
 """The surface behind its gate on a real server, over real services and an upstream whose failures are scripted."""
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ from cloudyard.wiring import Services, open_services
 NANOS_PER_TOKEN = 1_000_000
 GRANTED = 10_000 * NANOS_PER_TOKEN
 USERS = 2
-TIMEOUT = httpx2.Timeout(15)
+TIMEOUT = httpx2.Timeout(60)
+
+
+Template = tuple[Path, list[str]]
+"""A data directory to copy, and the ids of its users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Stack:
     base_url: str
     upstream: Upstream
     users: Iterator[str]
+    clients: AsyncExitStack
 
     async def caller(self, *, nanos: int = GRANTED, **limits: Any) -> Caller:
         """The next user, with credit and a new key."""
@@ -59,12 +65,14 @@ class Stack:
     async def key_of(self, user_id: str, **limits: Any) -> Caller:
         """A user with a new key."""
         _, key = await self.services.api_keys.create(user_id, name="test", **limits)
-        return Caller(user_id, key, self.client(key))
+        return Caller(user_id, key, await self.client(key))
 
-    def client(self, key: str | None) -> httpx2.AsyncClient:
-        """A client that carries a key."""
+    async def client(self, key: str | None, *, connections: int = 10) -> httpx2.AsyncClient:
+        """A client that carries a key; closed at the end of the test."""
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return httpx2.AsyncClient(base_url=self.base_url, headers=headers, timeout=TIMEOUT)
+        limits = httpx2.Limits(max_connections=connections)
+        client = httpx2.AsyncClient(base_url=self.base_url, headers=headers, limits=limits, timeout=TIMEOUT)
+        return await self.clients.enter_async_context(client)
 
     async def spent(self, caller: Caller) -> int:
         """Tokens that were charged, and the proof that nothing is held any more."""
@@ -95,6 +103,17 @@ def settings_for(directory: Path, upstream_url: str) -> Settings:
         ),
         billing=BillingSettings(welcome_credits=0, prices={"model:parrot": price, "model:vectors": price}),
     )
+
+
+@asynccontextmanager
+async def running_stack(template: Template, directory: Path, upstream: Upstream) -> AsyncIterator[Stack]:
+    """A server over a copy of the template."""
+    data = Path(shutil.copytree(template[0], directory / "data"))
+    async with open_services(settings_for(data, upstream.base_url)) as services:
+        await services.load()
+        async with served(application(services)) as base_url, AsyncExitStack() as clients:
+            yield Stack(services, f"{base_url}/v1", upstream, iter(template[1]), clients)
+        await services.stop()
 
 
 async def prepared(directory: Path) -> list[str]:

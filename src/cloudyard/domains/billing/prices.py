@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from cloudyard.domains.billing.errors import PriceMissing
 from cloudyard.domains.billing.models import price_versions
@@ -83,14 +84,20 @@ class PriceBook:
 
     async def publish(self, sku: str, lines: Sequence[PriceLine]) -> Price:
         """Make these lines the price in force; a new version only if they differ from the last."""
+        try:
+            price = await self._publish(sku, lines)
+        except IntegrityError:  # another process has just published this version: look at what it wrote
+            price = await self._publish(sku, lines)
+        self._current[sku] = price
+        return price
+
+    async def _publish(self, sku: str, lines: Sequence[PriceLine]) -> Price:
         async with self._database.transaction() as tx:
             last = await _last(tx, sku)
             if last is not None and last.lines == tuple(lines):
-                price = last
-            else:
-                price = Price(self._ids.new(), sku, last.version + 1 if last else 1, tuple(lines))
-                await tx.execute(insert(price_versions).values(**_row(price), created_at=self._clock.now()))
-        self._current[sku] = price
+                return last
+            price = Price(self._ids.new(), sku, last.version + 1 if last else 1, tuple(lines))
+            await tx.execute(insert(price_versions).values(**_row(price), created_at=self._clock.now()))
         return price
 
     async def load(self) -> None:

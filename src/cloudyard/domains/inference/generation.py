@@ -158,7 +158,7 @@ class Generation:
     ) -> Answer:
         call, charge = settlement.call, settlement.charge
         quantities = {Meter.INPUT_TOKEN: usage.prompt, Meter.OUTPUT_TOKEN: usage.completion}
-        cost = min(charge.price.amount(quantities), charge.held_nanos)
+        cost = charge.amount_of(quantities)
         body["model"] = call.requested_model
         answer = Answer(body, call.model.name, settlement.deployment.name, usage, cost, outcome)
         body["usage"] = {**(body.get("usage") or {}), **usage_body(answer)}

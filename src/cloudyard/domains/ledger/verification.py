@@ -2,23 +2,32 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
-from cloudyard.domains.ledger.models import accounts, holds, postings, statement_lines, transactions
+from cloudyard.domains.ledger.hold_verification import moves_without_hold, wrong_holds
+from cloudyard.domains.ledger.models import accounts, holds, postings, transactions
 from cloudyard.domains.ledger.records import NEVER_NEGATIVE, AccountKind, Discrepancy, HoldState
+from cloudyard.domains.ledger.statement_verification import broken_statements, wrong_statement_lines
 
 
 def verify_ledger(connection: Connection) -> list[Discrepancy]:
-    """Everything in the ledger that does not add up; empty when it is right."""
+    """Everything in the ledger that does not add up; empty when it is right.
+
+    To be run on one snapshot (`Database.reading`), since charges go on meanwhile.
+    """
     checks = (
         _unbalanced_transactions,
         _transactions_without_postings,
+        _orphaned_postings,
+        _misnamed_accounts,
         _wrong_balances,
         _broken_running_balances,
         _negative_balances,
         _wrong_held_balances,
-        _wrong_captures,
-        _wrong_statements,
+        wrong_holds,
+        moves_without_hold,
+        broken_statements,
+        wrong_statement_lines,
     )
     return [found for check in checks for found in check(connection)]
 
@@ -38,6 +47,28 @@ def _transactions_without_postings(connection: Connection) -> Iterator[Discrepan
     )
     for (transaction_id,) in connection.execute(query):
         yield Discrepancy(f"transaction:{transaction_id}", "it has no postings")
+
+
+def _orphaned_postings(connection: Connection) -> Iterator[Discrepancy]:
+    query = (
+        select(postings.c.id, postings.c.transaction_id, postings.c.account_id)
+        .outerjoin(transactions, transactions.c.id == postings.c.transaction_id)
+        .outerjoin(accounts, accounts.c.id == postings.c.account_id)
+        .where(or_(transactions.c.id.is_(None), accounts.c.id.is_(None)))
+    )
+    for posting_id, transaction_id, account_id in connection.execute(query):
+        yield Discrepancy(
+            f"posting:{posting_id}",
+            "its transaction or its account is missing",
+            {"transaction": transaction_id, "account": account_id},
+        )
+
+
+def _misnamed_accounts(connection: Connection) -> Iterator[Discrepancy]:
+    name = accounts.c.kind + ":" + accounts.c.owner
+    query = select(accounts.c.id, accounts.c.kind, accounts.c.owner).where(accounts.c.id != name)
+    for account_id, kind, owner in connection.execute(query):
+        yield Discrepancy(f"account:{account_id}", "its kind or owner is not its own", {"kind": kind, "owner": owner})
 
 
 def _wrong_balances(connection: Connection) -> Iterator[Discrepancy]:
@@ -94,42 +125,3 @@ def _wrong_held_balances(connection: Connection) -> Iterator[Discrepancy]:
             "it is not the sum of its open holds",
             {"balance": balance, "open_holds": int(open_holds)},
         )
-
-
-def _wrong_captures(connection: Connection) -> Iterator[Discrepancy]:
-    """A captured hold took from its user exactly what it says, any other hold took nothing."""
-    usage_key = "usage:" + holds.c.id
-    revenue = case((postings.c.account_id == "revenue:platform", postings.c.amount_nanos), else_=0)
-    taken = func.coalesce(func.sum(revenue), 0)
-    query = (
-        select(holds.c.id, holds.c.captured_nanos, taken)
-        .outerjoin(transactions, transactions.c.idempotency_key == usage_key)
-        .outerjoin(postings, postings.c.transaction_id == transactions.c.id)
-        .group_by(holds.c.id, holds.c.captured_nanos)
-        .having(holds.c.captured_nanos != taken)
-    )
-    for hold_id, captured, posted in connection.execute(query):
-        yield Discrepancy(
-            f"hold:{hold_id}", "what it captured was not posted", {"captured": captured, "posted": int(posted)}
-        )
-
-
-def _wrong_statements(connection: Connection) -> Iterator[Discrepancy]:
-    """A user's statement lines sum to what the user owns, and are numbered without gaps."""
-    owned = func.sum(accounts.c.balance_nanos).label("owned")
-    mine = accounts.c.kind.in_([AccountKind.WALLET.value, AccountKind.HELD.value])
-    wealth = select(accounts.c.owner, owned).where(mine).group_by(accounts.c.owner).subquery()
-    total = func.sum(statement_lines.c.amount_nanos).label("total")
-    count = func.count().label("count")
-    last = func.max(statement_lines.c.number).label("last")
-    stated = select(statement_lines.c.user_id, total, count, last).group_by(statement_lines.c.user_id).subquery()
-    query = select(wealth.c.owner, wealth.c.owned, stated.c.total, stated.c.count, stated.c.last).outerjoin(
-        stated, stated.c.user_id == wealth.c.owner
-    )
-    for owner, nanos, listed, lines, highest in connection.execute(query):
-        if int(nanos) != int(listed or 0) or lines != highest:
-            yield Discrepancy(
-                f"user:{owner}",
-                "the statement does not add up to what the user owns",
-                {"owned": int(nanos), "stated": int(listed or 0), "lines": lines, "last_number": highest},
-            )

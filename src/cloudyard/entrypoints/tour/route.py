@@ -1,9 +1,10 @@
 """The order of the stops."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cloudyard.backends.model_store.default_models import MINILM, SMOLLM2
 from cloudyard.entrypoints.tour import stops
 from cloudyard.entrypoints.tour.money import Purse
 from cloudyard.entrypoints.tour.screen import Screen
-from cloudyard.entrypoints.tour.talk import Talk
+from cloudyard.entrypoints.tour.talk import Talk, TourStopped
 from cloudyard.foundation.ids import Ids
 
 DEFAULT_MODEL = SMOLLM2.name
@@ -30,7 +31,7 @@ class TourOptions:
 
 def take_tour(options: TourOptions, screen: Screen, ids: Ids) -> bool:
     """Show the server at `options.url`; whether every figure was right. Raises `TourStopped`."""
-    with closing(Talk(options.url, screen)) as talk:
+    with closing(Talk(options.url, screen)) as talk, _documented_shapes():
         token = stops.open_account(talk, screen, ids)
         purse = Purse(talk, screen, token)
         stops.welcome(screen, purse)
@@ -46,6 +47,17 @@ def take_tour(options: TourOptions, screen: Screen, ids: Ids) -> bool:
     return screen.wrong == 0
 
 
+@contextmanager
+def _documented_shapes() -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, TypeError) as error:
+        raise TourStopped(
+            f"An answer has not the shape that its document shows ({type(error).__name__}: {error}), so the tour "
+            "cannot go on. Is the server of the same version as this command?"
+        ) from error
+
+
 def _verify_ledger(screen: Screen, data_dir: Path | None) -> None:
     """The whole ledger, recomputed by the command line beside the server's database."""
     if data_dir is None:
@@ -53,7 +65,7 @@ def _verify_ledger(screen: Screen, data_dir: Path | None) -> None:
         screen.say("  On the server itself, `cloudyard ledger verify` recomputes the whole ledger from its postings.")
         return
     words = ["ledger", "verify", "--data-dir", str(data_dir)]
-    screen.command(" ".join(["cloudyard", *words]))
+    screen.command(shlex.join(["cloudyard", *words]))
     command = [sys.executable, "-m", "cloudyard", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     for line in _lines(done):

@@ -19,6 +19,7 @@ CITY_SCHEMA = {
     "required": ["city", "country", "population"],
     "additionalProperties": False,
 }
+CITY_TEXT = "Berlin is the capital of Germany and has 3700000 inhabitants. Give city, country and population."
 CITY_TYPES = {"city": str, "country": str, "population": int}
 SENTENCES = ("The cat sleeps on the sofa.", "A kitten naps on the couch.", "The invoice is due on Friday.")
 
@@ -58,6 +59,7 @@ def streamed_answer(talk: Talk, screen: Screen, purse: Purse, key: Credential, m
         "model": model,
         "messages": [{"role": "user", "content": "Explain in two sentences why the sky is blue."}],
         "max_tokens": 80,
+        "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -84,7 +86,7 @@ def structured_answer(talk: Talk, screen: Screen, purse: Purse, key: Credential,
         "/v1/chat/completions",
         body={
             "model": model,
-            "messages": [{"role": "user", "content": "Name a large city, its country and its population."}],
+            "messages": [{"role": "user", "content": CITY_TEXT}],
             "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY_SCHEMA}},
             "max_tokens": 120,
             "temperature": 0,
@@ -92,7 +94,7 @@ def structured_answer(talk: Talk, screen: Screen, purse: Purse, key: Credential,
         credential=key,
     )
     content = answer["choices"][0]["message"]["content"]
-    screen.check(_follows_schema(content), f"it is JSON that follows the schema: {content.strip()}")
+    screen.check(_follows_schema(content), f"it is JSON that follows the schema: {' '.join(content.split())}")
     purse.charged("JSON answer", answer["usage"])
 
 
@@ -109,7 +111,7 @@ def embeddings(talk: Talk, screen: Screen, purse: Purse, key: Credential, model:
 def remembered_chat(talk: Talk, screen: Screen, purse: Purse, token: Credential, model: str) -> None:
     """A chat that the server keeps."""
     screen.stop("Chat with a history", "Another surface (Dev-PyNode), the same models, wallet and token.")
-    said = {"message": "Suggest a name for a sailing boat.", "model": model, "max_tokens": 40}
+    said = {"message": "What is the capital of France?", "model": model, "max_tokens": 40, "temperature": 0}
     answer = talk.json("POST", "/pynode/api/chat", body=said, credential=token)
     purse.charged("chat", answer["usage"])
     history = talk.json("GET", "/pynode/api/chat/history?limit=1", credential=token)
@@ -122,7 +124,7 @@ def remembered_chat(talk: Talk, screen: Screen, purse: Purse, token: Credential,
 def file_round_trip(talk: Talk, screen: Screen, purse: Purse, token: Credential) -> None:
     """A file up, down and away."""
     screen.stop("A file", "Sent, fetched again, compared to the byte, and deleted.")
-    upload = Upload("file", "notes.txt", "Boats: Halcyon, Petrel, Windhover.\n" * 3, "text/plain")
+    upload = Upload("file", "notes.txt", "Boats: Halcyon, Petrel, Windhover.", "text/plain")
     stored = talk.json("POST", "/pynode/api/files/upload", credential=token, upload=upload)
     content = talk.download(stored["url"], token, save_as="notes.txt")
     sent, received = sha256(upload.content.encode()).hexdigest(), sha256(content).hexdigest()

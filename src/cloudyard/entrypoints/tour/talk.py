@@ -112,7 +112,10 @@ def _refused(method: str, path: str, answer: httpx2.Response) -> TourStopped:
 
 
 def _parsed(text: str) -> Any:
-    return json.loads(text, parse_float=Decimal)
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except json.JSONDecodeError as error:
+        raise TourStopped(f"An answer is not JSON ({error}): {text.strip()[:LONGEST_REFUSAL]}") from error
 
 
 def _data_of(lines: Iterator[str]) -> Iterator[Any]:
@@ -122,4 +125,7 @@ def _data_of(lines: Iterator[str]) -> Iterator[Any]:
             continue
         if data == "[DONE]":
             return
-        yield _parsed(data)
+        event = _parsed(data)
+        if "error" in event:
+            raise TourStopped(f"The stream broke off: {event['error']}")
+        yield event

@@ -13,7 +13,7 @@ many commits, often enough that the log stays at about 16 MB."""
 
 def prepared_file(url: URL) -> URL:
     """Make the folder of the file. Raises ValueError for a database in memory, which connections cannot share."""
-    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
+    if not url.database or url.database == ":memory:" or url.query.get("mode") == "memory":
         raise ValueError("A SQLite database needs a file: give its path, as in sqlite:///data/cloudyard.db.")
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     return url

@@ -6,16 +6,18 @@ comes with another body are both refused.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     JSON,
     Column,
+    ColumnElement,
     Connection,
     Integer,
     LargeBinary,
     String,
     Table,
+    and_,
     delete,
     insert,
     select,
@@ -69,10 +71,24 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
-    """The right to answer the first request of a key. `scope` is the caller and the operation."""
+    """The right to answer the first request of a key, until another may claim it. `scope` is the caller and the
+    operation."""
 
     scope: str
     key: str
+    until: datetime
+
+    @property
+    def row(self) -> ColumnElement[bool]:
+        """The row, as long as it is still this claim's."""
+        table = idempotency_keys
+        guard: ColumnElement[bool] = and_(
+            table.c.scope == self.scope,
+            table.c.key == self.key,
+            table.c.status.is_(None),
+            table.c.expires_at == self.until,
+        )
+        return guard
 
 
 class IdempotencyKeys:
@@ -90,6 +106,7 @@ class IdempotencyKeys:
         if not 1 <= len(key) <= LONGEST_KEY:
             raise InvalidInput(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.", field="Idempotency-Key")
         now = self._clock.now()
+        claim = KeyClaim(scope, key, now + IN_FLIGHT_FOR)
         table = idempotency_keys
         try:
             async with self._database.transaction() as tx:
@@ -97,11 +114,11 @@ class IdempotencyKeys:
                     delete(table).where(table.c.scope == scope, table.c.key == key, table.c.expires_at < now)
                 )
                 await tx.execute(
-                    insert(table).values(scope=scope, key=key, fingerprint=fingerprint, expires_at=now + IN_FLIGHT_FOR)
+                    insert(table).values(scope=scope, key=key, fingerprint=fingerprint, expires_at=claim.until)
                 )
         except IntegrityError:
             return await self._stored(scope, key, fingerprint)
-        return KeyClaim(scope, key)
+        return claim
 
     def completion(self, claim: KeyClaim, answer: StoredAnswer) -> "Completion":
         """The write that stores an answer, to run inside the transaction of the change it belongs to."""
@@ -113,11 +130,8 @@ class IdempotencyKeys:
 
     async def abandon(self, claim: KeyClaim) -> None:
         """Forget a key whose request changed nothing, so that a retry may run."""
-        table = idempotency_keys
         async with self._database.transaction() as tx:
-            await tx.execute(
-                delete(table).where(table.c.scope == claim.scope, table.c.key == claim.key, table.c.status.is_(None))
-            )
+            await tx.execute(delete(idempotency_keys).where(claim.row))
 
     async def prune(self) -> None:
         """Forget keys that are past their time."""
@@ -143,7 +157,7 @@ class IdempotencyKeys:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A write of one stored answer, callable inside any transaction."""
+    """A write of one stored answer, callable inside any transaction. A claim that ran out stores nothing."""
 
     claim: KeyClaim
     answer: StoredAnswer
@@ -151,10 +165,9 @@ class Completion:
 
     def __call__(self, connection: Connection) -> None:
         """Store the answer."""
-        table = idempotency_keys
         connection.execute(
-            update(table)
-            .where(table.c.scope == self.claim.scope, table.c.key == self.claim.key)
+            update(idempotency_keys)
+            .where(self.claim.row)
             .values(
                 status=self.answer.status,
                 headers=dict(self.answer.headers),

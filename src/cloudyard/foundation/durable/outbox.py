@@ -30,6 +30,7 @@ from sqlalchemy import (
 
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction, UtcDateTime, metadata
+from cloudyard.foundation.durable.failures import described
 from cloudyard.foundation.durable.leases import backoff, claim, give_back, held, lease_columns
 
 log = structlog.get_logger(__name__)
@@ -113,12 +114,17 @@ class Outbox:
         """Register a consumer (at wiring, before anything is emitted)."""
         self._consumers[consumer.name] = consumer
 
-    def consumer(self, name: str) -> Consumer | None:
-        """The registered consumer of that name."""
-        return self._consumers.get(name)
+    @property
+    def consumers(self) -> Mapping[str, Consumer]:
+        """The registered consumers, by name."""
+        return self._consumers
 
     async def emit(self, tx: Transaction, *events: Event) -> None:
-        """Write events in the transaction of the change that they report."""
+        """Write events in the transaction of the change that they report.
+
+        Emit after the statement that changes (and so locks) the row: then events of one subject have the order of
+        their changes.
+        """
         for event in events:
             wanted_by = [c.name for c in self._consumers.values() if event.kind in c.kinds]
             if wanted_by:
@@ -147,7 +153,10 @@ class Outbox:
 
 
 class Dispatcher:
-    """Delivers what the outbox holds. Any number of processes may run one."""
+    """Delivers what the outbox holds. Any number of processes may run one.
+
+    A delivery waits for a process that has its consumer registered.
+    """
 
     def __init__(self, database: Database, outbox: Outbox, clock: Clock, *, poll_seconds: float = 1.0) -> None:
         self._database = database
@@ -163,6 +172,7 @@ class Dispatcher:
 
     async def deliver_due(self) -> int:
         """Deliver one batch of what is due; the number of deliveries tried."""
+        mine = outbox_deliveries.c.consumer.in_(sorted(self._outbox.consumers))
         async with self._database.transaction() as tx:
             rows = await claim(
                 tx,
@@ -170,10 +180,14 @@ class Dispatcher:
                 now=self._clock.now(),
                 lease=LEASE,
                 limit=BATCH,
-                where=[outbox_deliveries.c.state == "pending", _first_of_its_subject()],
+                where=[mine, outbox_deliveries.c.state == "pending", _first_of_its_subject()],
             )
             events = await _events(tx, rows)
-        await asyncio.gather(*(self._deliver(row, events[row.event_id]) for row in rows))
+        deliveries = (self._deliver(row, events[row.event_id]) for row in rows)
+        ended = await asyncio.gather(*deliveries, return_exceptions=True)
+        for failure in ended:
+            if failure is not None:
+                raise failure
         return len(rows)
 
     async def prune(self, older_than: timedelta) -> None:
@@ -185,10 +199,8 @@ class Dispatcher:
             )
 
     async def _deliver(self, row: Row[Any], event: Delivered) -> None:
-        consumer = self._outbox.consumer(row.consumer)
         try:
-            if consumer is not None:
-                await consumer.handle(event)
+            await self._outbox.consumers[row.consumer].handle(event)
         except Exception as error:  # noqa: BLE001 - a consumer may fail in any way; the delivery is retried
             log.warning("delivery failed", consumer=row.consumer, kind=event.kind, error=str(error))
             await self._failed(row, error)
@@ -206,7 +218,7 @@ class Dispatcher:
                 row,
                 state=state,
                 due_at=due_at,
-                last_error=f"{type(error).__name__}: {error}",
+                last_error=described(error),
             )
 
 

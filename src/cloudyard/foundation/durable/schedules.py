@@ -11,6 +11,7 @@ from sqlalchemy import Column, Row, String, Table, Text, select
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, UtcDateTime, metadata
 from cloudyard.foundation.database.upsert import insert_or_ignore
+from cloudyard.foundation.durable.failures import described
 from cloudyard.foundation.durable.leases import claim, give_back, lease_columns
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ class Scheduler:
         try:
             await job.run()
         except Exception as error:  # noqa: BLE001 - a failing job must not stop the others; it is logged and kept
-            failure = f"{type(error).__name__}: {error}"
+            failure = described(error)
             log.error("scheduled job failed", job=job.name, error=failure)
         now = self._clock.now()
         async with self._database.transaction() as tx:

@@ -2,10 +2,13 @@
 
 from decimal import Decimal
 
-from pydantic import BaseModel, Field
+from pydantic import Field, field_validator
+
+from cloudyard.foundation.money import CreditRate
+from cloudyard.foundation.settings.area import Area
 
 
-class PriceSettings(BaseModel):
+class PriceSettings(Area):
     """One price: dollars for so many units of a meter."""
 
     meter: str = Field(description="input_token, output_token, second, gb_hour or call.")
@@ -13,7 +16,7 @@ class PriceSettings(BaseModel):
     per: int = Field(1, gt=0, description="Units that `usd` buys, e.g. 1000000 tokens.")
 
 
-class BillingSettings(BaseModel):
+class BillingSettings(Area):
     """Credits and prices."""
 
     credits_per_usd: int = Field(100, gt=0, description="Credits in a dollar; must divide 1,000,000,000.")
@@ -22,3 +25,8 @@ class BillingSettings(BaseModel):
     prices: dict[str, list[PriceSettings]] = Field(
         default_factory=dict, description="Price book entries by SKU, e.g. `model:smollm2-135m`."
     )
+
+    @field_validator("credits_per_usd")
+    @classmethod
+    def _whole_nanos(cls, value: int) -> int:
+        return CreditRate(value).credits_per_usd

@@ -1,9 +1,11 @@
 """Which database holds everything."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from cloudyard.foundation.settings.area import Area
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(Area):
     """SQLite on one machine, PostgreSQL for more."""
 
     url: str | None = Field(

@@ -1,9 +1,11 @@
 """Where uploaded files go and how large they may be."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from cloudyard.foundation.settings.area import Area
 
 
-class FileSettings(BaseModel):
+class FileSettings(Area):
     """Uploaded files."""
 
     store: str | None = Field(None, description="`file:///path` or `s3://bucket/prefix`; default: data_dir/objects.")

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from cloudyard.foundation.settings.area import Area
 
 
-class DeploymentSettings(BaseModel):
+class DeploymentSettings(Area):
     """One thing that can serve a model: a local GGUF file or an OpenAI-compatible server."""
 
     name: str = Field(description="Unique within the model.")
@@ -23,7 +25,7 @@ class DeploymentSettings(BaseModel):
     timeout_seconds: float = Field(120, gt=0, description="Longest silence from the deployment.")
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(Area):
     """A model in the catalogue."""
 
     kind: Literal["chat", "embedding"] = Field("chat", description="What it does.")
@@ -36,7 +38,7 @@ class ModelSettings(BaseModel):
     deployments: list[DeploymentSettings] = Field(default_factory=list, description="What can serve it.")
 
 
-class InferenceSettings(BaseModel):
+class InferenceSettings(Area):
     """Models and their workers."""
 
     models: dict[str, ModelSettings] = Field(default_factory=dict, description="The catalogue, by name.")

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from cloudyard.foundation.settings.area import Area
 
 
-class LimitSettings(BaseModel):
+class LimitSettings(Area):
     """Rate limits; which limits hold is each surface's policy."""
 
     backend: Literal["memory", "valkey"] = Field("memory", description="`valkey` shares counts between processes.")

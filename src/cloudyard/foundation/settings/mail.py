@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from cloudyard.foundation.settings.area import Area
 
 
-class MailSettings(BaseModel):
+class MailSettings(Area):
     """Mail: a file outbox by default, SMTP in production."""
 
     backend: Literal["file", "smtp"] = Field("file", description="`file` writes .eml files below data_dir/mail.")

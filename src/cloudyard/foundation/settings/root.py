@@ -2,9 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from cloudyard.foundation.settings.billing import BillingSettings
 from cloudyard.foundation.settings.database import DatabaseSettings
@@ -17,6 +24,7 @@ from cloudyard.foundation.settings.server import ServerSettings
 from cloudyard.foundation.settings.telemetry import TelemetrySettings
 
 CONFIG_FILE = "cloudyard.toml"
+DEFAULT_DATA_DIR = Path("data")
 
 
 class Profile(StrEnum):
@@ -26,15 +34,57 @@ class Profile(StrEnum):
     PRODUCTION = "production"
 
 
-class Settings(BaseSettings):
-    """Everything that can be set, by `CLOUDYARD_AREA__NAME` or in `cloudyard.toml`. The environment wins."""
+class _Sourced(BaseSettings):
+    """Where settings come from: arguments win over the environment, the environment over the files."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CLOUDYARD_", env_nested_delimiter="__", extra="forbid", toml_file=CONFIG_FILE
+        env_prefix="CLOUDYARD_", env_nested_delimiter="__", env_ignore_empty=True, toml_file=CONFIG_FILE
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, files; the last file wins over those before it, name by name."""
+        return init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls, deep_merge=True)
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, which also hands over areas that do not exist, so that they are refused by name.
+
+    A variable without an area, such as CLOUDYARD_API_KEY, may belong to another program and is left alone.
+    """
+
+    def __call__(self) -> dict[str, Any]:
+        found = super().__call__()
+        delimiter = self.env_nested_delimiter or "__"
+        for variable, value in self.env_vars.items():
+            area, nested, _ = variable.removeprefix(self.env_prefix.lower()).partition(delimiter)
+            if nested and variable.startswith(self.env_prefix.lower()) and area not in self.settings_cls.model_fields:
+                found[area] = value
+        return found
+
+
+class _Location(_Sourced):
+    """The one setting that says where further settings are."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    data_dir: Path = DEFAULT_DATA_DIR
+
+
+class Settings(_Sourced):
+    """Everything that can be set, by `CLOUDYARD_AREA__NAME` or in `cloudyard.toml`. The environment wins."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
     profile: Profile = Field(Profile.PRODUCTION, description="`development` maps the documents' model names.")
-    data_dir: Path = Field(Path("data"), description="Everything that Cloudyard writes lies below.")
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="Everything that Cloudyard writes lies below.")
     admin_email: str | None = Field(None, description="E-mail of the first administrator.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator.")
 
@@ -48,18 +98,6 @@ class Settings(BaseSettings):
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments win over the environment, the environment over the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
     @property
     def development(self) -> bool:
         """Whether the development profile is on."""
@@ -72,16 +110,17 @@ class Settings(BaseSettings):
 
 
 def load_settings(data_dir: Path | None = None, **overrides: object) -> Settings:
-    """Read the settings; a `cloudyard.toml` in `data_dir` is read too, after the one in the working directory.
+    """Read the settings: arguments, then the environment, then `cloudyard.toml` in the data directory, then the one
+    in the working directory.
 
-    Raises pydantic's ValidationError, which names the setting at fault.
+    The data directory is the argument, else CLOUDYARD_DATA_DIR, else what the file in the working directory says.
+    Raises pydantic's ValidationError, which names the setting at fault, SettingsError for a variable or
+    TOMLDecodeError for a file that cannot be read.
     """
-    if data_dir is not None:
-        overrides["data_dir"] = data_dir
-    base = data_dir or Settings.model_construct().data_dir
-    files = [Path(CONFIG_FILE), Path(base) / CONFIG_FILE]
+    folder = data_dir if data_dir is not None else _Location().data_dir
+    files = [Path(CONFIG_FILE), folder / CONFIG_FILE]
 
     class Loaded(Settings):
         model_config = SettingsConfigDict(toml_file=files)
 
-    return Loaded(**overrides)  # type: ignore[arg-type]
+    return Loaded(data_dir=folder, **overrides)  # type: ignore[arg-type]

@@ -1,9 +1,11 @@
 """Tokens, keys and sign-in."""
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from cloudyard.foundation.settings.area import Area
 
 
-class SecuritySettings(BaseModel):
+class SecuritySettings(Area):
     """Tokens, keys and sign-in."""
 
     encryption_key: SecretStr | None = Field(

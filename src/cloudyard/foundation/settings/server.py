@@ -1,9 +1,11 @@
 """Where the server listens and how it behaves towards browsers and proxies."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from cloudyard.foundation.settings.area import Area
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(Area):
     """The HTTP server."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")

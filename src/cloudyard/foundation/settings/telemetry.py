@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from cloudyard.foundation.settings.area import Area
 
 
-class TelemetrySettings(BaseModel):
+class TelemetrySettings(Area):
     """Logs, traces and metrics."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level written.")

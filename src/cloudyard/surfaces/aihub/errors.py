@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
+from pydantic.alias_generators import to_camel
 
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.surfaces.aihub.mapping import VERSION, timestamp
-from cloudyard.web.errors import Rendered, StatusTable, issues_of, standard_headers
+from cloudyard.web.errors import Issue, Rendered, StatusTable, issues_of, standard_headers
 
 UNPROCESSABLE = 422
 
@@ -52,9 +53,22 @@ class AihubErrors:
             "success": False,
             "error": {
                 "code": CODE_OF_KIND[error.kind],
-                "message": error.message,
-                "details": [{"field": issue.field, "message": issue.message} for issue in issues_of(error)],
+                "message": _spelled(error.message, error.field),
+                "details": [_detail(issue) for issue in issues_of(error)],
             },
             "meta": {"timestamp": timestamp(self._clock.now()), "requestId": request_id, "version": VERSION},
         }
         return Rendered(status, msgspec.json.encode(body), standard_headers(status, error))
+
+
+def _detail(issue: Issue) -> dict[str, str]:
+    return {"field": _camel(issue.field), "message": _spelled(issue.message, issue.field)}
+
+
+def _spelled(message: str, field: str | None) -> str:
+    """The message with the name of the field as this contract spells it."""
+    return message.replace(f"`{field}`", f"`{_camel(field)}`") if field is not None else message
+
+
+def _camel(field: str) -> str:
+    return to_camel(field) if "_" in field else field

@@ -7,11 +7,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cloudyard.domains.identity import Role
+from cloudyard.domains.ledger.service import LONGEST_REASON
 from cloudyard.web.numbers import ExactNumber
 
 T = TypeVar("T")
 
 Number = int | float
+
+Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["user@example.com"])]
+NewPassword = Annotated[str, Field(json_schema_extra={"minLength": 8}, examples=["securePassword123"])]
+Reason = Annotated[
+    str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_REASON}, examples=["Promotional credit"])
+]
+Credits = Annotated[ExactNumber, Field(examples=[500])]
 
 
 class RequestBody(BaseModel):
@@ -88,16 +96,16 @@ class ErrorEnvelope(Part):
 class Registration(RequestBody):
     """A new account."""
 
-    email: str
-    password: str
-    first_name: str = ""
-    last_name: str = ""
+    email: Email
+    password: NewPassword
+    first_name: Annotated[str, Field(examples=["John"])] = ""
+    last_name: Annotated[str, Field(examples=["Doe"])] = ""
 
 
 class Login(RequestBody):
     """E-mail address and password."""
 
-    email: str
+    email: Email
     password: str
 
 
@@ -189,8 +197,8 @@ class AdjustmentType(StrEnum):
 class Adjustment(RequestBody):
     """Credits to give, or with a negative amount to take."""
 
-    amount: ExactNumber
-    reason: str
+    amount: Credits
+    reason: Reason
     type: Annotated[AdjustmentType, Field(strict=False)] = AdjustmentType.ADJUSTMENT
 
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from cloudyard.domains.identity import InvalidProfile
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.neurogrid.mapping import timestamp
@@ -20,8 +21,19 @@ class NeurogridErrors:
         status = self._status(error)
         body = {
             "error": error.code,
-            "message": error.message,
-            "details": {**error.details, **{issue.field: issue.message for issue in issues_of(error)}},
+            "message": _spelled(error, error.message),
+            "details": {**error.details, **_fields(error)},
             "timestamp": timestamp(self._clock.now()),
         }
         return Rendered(status, msgspec.json.encode(body, enc_hook=str), standard_headers(status, error))
+
+
+def _fields(error: DomainError) -> dict[str, str]:
+    return {_spelled(error, issue.field): _spelled(error, issue.message) for issue in issues_of(error)}
+
+
+def _spelled(error: DomainError, text: str) -> str:
+    """A person's name as this contract calls it: `full_name`."""
+    if not isinstance(error, InvalidProfile) or error.field != "name":
+        return text
+    return "full_name" if text == "name" else text.replace("`name`", "`full_name`")

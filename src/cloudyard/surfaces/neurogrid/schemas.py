@@ -4,7 +4,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloudyard.domains.identity import Role
+from cloudyard.domains.identity import Role, Scope
 from cloudyard.web.moments import Moment
 from cloudyard.web.numbers import ExactNumber
 
@@ -13,6 +13,10 @@ T = TypeVar("T")
 Number = int | float
 
 MOST_USD = 1_000_000_000
+
+Email = Annotated[str, Field(json_schema_extra={"format": "email"}, examples=["developer@example.com"])]
+Username = Annotated[str, Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{3,30}$"}, examples=["dev_user"])]
+NewPassword = Annotated[str, Field(json_schema_extra={"minLength": 8}, examples=["SecurePass123!"])]
 
 
 class RequestBody(BaseModel):
@@ -59,10 +63,10 @@ class ErrorAnswer(BaseModel):
 class Registration(RequestBody):
     """A new account. The password needs 8 characters, among them an upper and a lower letter, a digit and a symbol."""
 
-    email: str
-    username: str
-    password: str
-    full_name: str | None = None
+    email: Email
+    username: Username
+    password: NewPassword
+    full_name: Annotated[str | None, Field(examples=["Developer Name"])] = None
     company: str | None = None
     role: Literal["user", "node_operator"] = "user"
 
@@ -70,7 +74,7 @@ class Registration(RequestBody):
 class Login(RequestBody):
     """E-mail address or username, and password."""
 
-    identifier: str
+    identifier: Annotated[str, Field(examples=["developer@example.com"])]
     password: str
 
 
@@ -126,8 +130,8 @@ class NewApiKey(RequestBody):
     `spend_cap` is in dollars over the key's whole life.
     """
 
-    name: str
-    scopes: list[str] | None = None
+    name: Annotated[str, Field(examples=["My server"])]
+    scopes: Annotated[list[str] | None, Field(description="Any of " + ", ".join(Scope) + ".")] = None
     expires_at: Moment | None = None
     allowed_models: list[str] | None = None
     spend_cap: Annotated[ExactNumber, Field(ge=0, le=MOST_USD)] | None = None

@@ -58,7 +58,7 @@ def create_app(services: OpenAIServices) -> OpenAIApp:
 
 
 def _inference_endpoints(services: OpenAIServices) -> dict[str, InferenceEndpoint]:
-    tokens = TokenLimits(services.limits, services.clock, services.metrics)
+    tokens = TokenLimits(services.limits, services.catalogue, services.clock, services.metrics)
     readers: dict[str, ReadView] = {
         "/chat/completions": _reader(ChatRequest, CompletionView),
         "/completions": _reader(CompletionRequest, CompletionView),

@@ -11,6 +11,8 @@ from cloudyard.domains.inference import ChatRequest, CompletionRequest, Embeddin
 from cloudyard.surfaces.openai import answers
 from cloudyard.surfaces.openai.schemas import ErrorBody, ResponseRequest
 
+CHAT_NAME = "gpt-4"
+EMBEDDING_NAME = "text-embedding-3-small"
 TEMPLATE = "#/components/schemas/{name}"
 SECURITY: Sequence[Mapping[str, Sequence[str]]] = [{"HTTPBearer": []}, {"APIKeyHeader": []}]
 IDEMPOTENCY_KEY = {
@@ -37,6 +39,7 @@ class Described:
     tag: str
     request: type[msgspec.Struct]
     answer: type[msgspec.Struct]
+    example: Mapping[str, Any]
     event: type[msgspec.Struct] | None = None
 
 
@@ -48,6 +51,7 @@ INFERENCE = (
         "Chat",
         ChatRequest,
         answers.ChatCompletion,
+        {"model": CHAT_NAME, "messages": [{"role": "user", "content": "What is the capital of France?"}]},
         answers.ChatCompletionChunk,
     ),
     Described(
@@ -57,6 +61,7 @@ INFERENCE = (
         "Completions",
         CompletionRequest,
         answers.TextCompletion,
+        {"model": CHAT_NAME, "prompt": "Once upon a time", "max_tokens": 32},
         answers.TextCompletion,
     ),
     Described(
@@ -66,6 +71,7 @@ INFERENCE = (
         "Embeddings",
         EmbeddingRequest,
         answers.EmbeddingList,
+        {"model": EMBEDDING_NAME, "input": ["The first text.", "The second one."]},
     ),
     Described(
         "/responses",
@@ -74,6 +80,7 @@ INFERENCE = (
         "Responses",
         ResponseRequest,
         answers.ResponseObject,
+        {"model": CHAT_NAME, "input": "What is the capital of France?", "instructions": "Answer in one sentence."},
         answers.ResponseEvent,
     ),
 )
@@ -116,7 +123,7 @@ def _operation(endpoint: Described, of_shape: Mapping[type, dict[str, Any]]) -> 
         "parameters": [IDEMPOTENCY_KEY],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": of_shape[endpoint.request]}},
+            "content": {"application/json": {"schema": of_shape[endpoint.request], "example": endpoint.example}},
         },
         "responses": {"200": {"description": "The answer.", "content": content}, **failures},
     }

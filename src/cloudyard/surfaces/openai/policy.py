@@ -55,7 +55,7 @@ def _headers(unit: bytes, verdict: Verdict, now: float) -> list[Header]:
     return [
         (b"x-ratelimit-limit-" + unit, b"%d" % verdict.limit),
         (b"x-ratelimit-remaining-" + unit, b"%d" % verdict.remaining),
-        (b"x-ratelimit-reset-" + unit, duration(verdict.reset_at - int(now)).encode()),
+        (b"x-ratelimit-reset-" + unit, duration(int(verdict.reset_at - now)).encode()),
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloudyard.domains.identity.records import Principal
-from cloudyard.domains.inference import Answer, ChatRequest, CompletionRequest, EmbeddingRequest
+from cloudyard.domains.inference import Answer, Catalogue, ChatRequest, CompletionRequest, EmbeddingRequest, Model
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.limiting import Limit, LimitStore
 from cloudyard.foundation.telemetry import Metrics
@@ -37,17 +37,18 @@ class TokenLimits:
     Without a store nothing is limited.
     """
 
-    def __init__(self, store: LimitStore | None, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, store: LimitStore | None, catalogue: Catalogue, clock: Clock, metrics: Metrics) -> None:
         self._store = store
+        self._catalogue = catalogue
         self._clock = clock
         self._metrics = metrics
 
     async def take(self, principal: Principal, request: Request) -> TokensTaken | None:
-        """Take what the call is expected to use. Raises `TokenLimitReached`."""
+        """Take what the call is expected to use. Raises `TokenLimitReached`, or `ModelNotFound`."""
         if self._store is None:
             return None
         key, limit = _limit_of(principal)
-        tokens = estimate(request)
+        tokens = estimate(request, self._catalogue.find(request.model))
         verdict = await self._store.take(key, limit, tokens)
         if not verdict.allowed:
             self._metrics.rate_limited(SURFACE, TOKENS_RULE)
@@ -63,18 +64,18 @@ class TokenLimits:
             await self._store.take(taken.key, taken.limit, min(answer.usage.total - taken.tokens, left))
 
 
-def estimate(request: Request) -> int:
-    """Tokens that a call is expected to use, at least one."""
+def estimate(request: Request, model: Model) -> int:
+    """Tokens that a call is expected to use, at least one. An answer is no longer than the model's context."""
     if isinstance(request, ChatRequest):
         characters = sum(len(message.text) for message in request.messages)
-        asked = (request.max_completion_tokens or request.max_tokens or 0) * (request.n or 1)
+        asked, answers = request.max_completion_tokens or request.max_tokens, request.n or 1
     elif isinstance(request, CompletionRequest):
         prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
         characters = sum(map(len, prompts))
-        asked = (request.max_tokens or 0) * (request.n or 1) * len(prompts)
+        asked, answers = request.max_tokens, (request.n or 1) * len(prompts)
     else:
-        characters, asked = sum(map(len, request.texts)), 0
-    return max(1, asked, -(-characters // CHARACTERS_PER_TOKEN))
+        characters, asked, answers = sum(map(len, request.texts)), None, 0
+    return max(1, min(asked or 0, model.context_length) * answers, -(-characters // CHARACTERS_PER_TOKEN))
 
 
 def _limit_of(principal: Principal) -> tuple[str, Limit]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=10_000)]
+Email = Annotated[str, Field(max_length=10_000, json_schema_extra={"format": "email"})]
 
 
 class Body(BaseModel):
@@ -17,7 +18,7 @@ class Body(BaseModel):
 class RegisterRequest(Body):
     """POST /api/auth/register."""
 
-    email: Text
+    email: Email
     password: Text
     name: Text = ""
 
@@ -25,7 +26,7 @@ class RegisterRequest(Body):
 class LoginRequest(Body):
     """POST /api/auth/login."""
 
-    email: Text
+    email: Email
     password: Text
 
 
@@ -39,7 +40,7 @@ class ProfileRequest(Body):
     """PUT /api/users/me; what is left out stays as it is."""
 
     name: Text | None = None
-    email: Text | None = None
+    email: Email | None = None
 
 
 class ChatRequest(Body):

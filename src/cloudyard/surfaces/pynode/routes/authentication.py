@@ -15,9 +15,10 @@ from cloudyard.surfaces.pynode.schemas import (
 )
 from cloudyard.surfaces.pynode.services import Core
 from cloudyard.web.authentication import CurrentPrincipal
+from cloudyard.web.json_body import StrictJsonRoute
 from cloudyard.web.registration import register
 
-router = APIRouter(tags=["Authentication"])
+router = APIRouter(tags=["Authentication"], route_class=StrictJsonRoute)
 
 
 @router.post("/api/auth/register")

@@ -16,12 +16,13 @@ from cloudyard.surfaces.pynode.services import Core, PynodeServices
 from cloudyard.web.authentication import CurrentPrincipal, require_scope
 from cloudyard.web.disconnect import unless_left
 from cloudyard.web.idempotency import KeyedRequest, as_response, keyed_request, once
+from cloudyard.web.json_body import StrictJsonRoute
 from cloudyard.web.paging import Window, window
 
 MODEL_HEADER = "X-Cloudyard-Model"
 MOST_MESSAGES = 200
 
-router = APIRouter(tags=["AI Chat"])
+router = APIRouter(tags=["AI Chat"], route_class=StrictJsonRoute)
 
 MayInfer = Annotated[Principal, Depends(require_scope(Scope.INFERENCE))]
 

@@ -6,8 +6,9 @@ from cloudyard.surfaces.pynode import mapping
 from cloudyard.surfaces.pynode.schemas import Profile, ProfileRequest
 from cloudyard.surfaces.pynode.services import Core
 from cloudyard.web.authentication import CurrentAccount
+from cloudyard.web.json_body import StrictJsonRoute
 
-router = APIRouter(tags=["User Management"])
+router = APIRouter(tags=["User Management"], route_class=StrictJsonRoute)
 
 
 @router.get("/api/users/me")

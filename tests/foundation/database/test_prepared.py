@@ -1,0 +1,65 @@
+"""Prepared statements do what SQLAlchemy's own do, on both databases."""
+
+from datetime import UTC, datetime
+
+import pytest
+from notes import notes, written
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from cloudyard.foundation.database import Database
+from cloudyard.foundation.database.prepared import KeyedRead, PreparedWrite
+from cloudyard.foundation.durable.idempotency import idempotency_keys
+
+ADD = PreparedWrite(insert(notes), ("id", "text", "at"))
+RENAME = PreparedWrite(
+    update(notes).where(notes.c.id == bindparam("note_id")).values(text=bindparam("words")), ("words", "note_id")
+)
+READ = KeyedRead(select(notes.c.id, notes.c.text, notes.c.at).order_by(notes.c.id), notes.c.text)
+NOW = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_any_number_of_rows(bare: Database, count: int) -> None:
+    await bare.run(lambda connection: ADD.run(connection, [(number, "some", NOW) for number in range(count)]))
+    assert await written(bare) == list(range(count))
+
+
+async def test_values_are_converted_as_their_columns_say(bare: Database) -> None:
+    def work(connection: Connection) -> list[tuple[object, ...]]:
+        ADD.run(connection, [(1, "one", NOW), (2, "two", None)])
+        RENAME.run(connection, [("uno", 1), ("due", 2)])
+        return [tuple(row) for row in READ.run(connection, ["uno", "due", "tre"])]
+
+    assert await bare.run(work) == [(1, "uno", NOW), (2, "due", None)]
+    async with bare.reading() as tx:
+        assert await tx.scalar(select(notes.c.at).where(notes.c.id == 1)) == NOW
+
+
+async def test_keys_may_be_any_text_and_any_number(bare: Database) -> None:
+    strange = ["it's", 'say "so"', "{a,b}", "é\u2603", "", "null", "a\\b"]
+
+    def work(connection: Connection) -> list[list[str]]:
+        ADD.run(connection, [(number, words, None) for number, words in enumerate(strange)])
+        return [[row.text for row in READ.run(connection, keys)] for keys in (strange, [], ["it's"] * 500)]
+
+    assert await bare.run(work) == [strange, [], ["it's"]]
+
+
+async def test_json_and_bytes(database: Database) -> None:
+    names = ("scope", "key", "fingerprint", "status", "headers", "body", "expires_at")
+    add = PreparedWrite(insert(idempotency_keys), names)
+    headers = {"content-type": "text/plain", "x": "é"}
+    await database.run(lambda c: add.run(c, [("s", "k", "f", 200, headers, b"\x00\xff", NOW)]))
+    async with database.reading() as tx:
+        row = await tx.first(select(idempotency_keys))
+    assert row is not None and (row.headers, row.body, row.expires_at) == (headers, b"\x00\xff", NOW)
+
+
+def test_names_in_another_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="in the order"):
+        PreparedWrite(insert(notes), ("text", "id"))
+    with pytest.raises(ValueError, match="in the order"):
+        PreparedWrite(
+            update(notes).where(notes.c.id == bindparam("note_id")).values(text=bindparam("words")),
+            ("note_id", "words"),
+        )

@@ -1,0 +1,140 @@
+"""A key is claimed once, answers its repetitions with what it stored, and is forgotten in time."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from cloudyard.foundation.database import Database
+from cloudyard.foundation.durable import IdempotencyKeys, StoredAnswer
+from cloudyard.foundation.durable.idempotency import (
+    IN_FLIGHT_FOR,
+    KEPT_FOR,
+    LONGEST_KEY,
+    IdempotencyKeyInFlight,
+    IdempotencyKeyReused,
+    KeyClaim,
+    idempotency_keys,
+)
+from cloudyard.foundation.errors import InvalidInput
+from cloudyard.testing.clock import ManualClock
+
+ANSWER = StoredAnswer(201, {"content-type": "application/json"}, b'{"id": "\xc3\xa9"}\x00')
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def keys(database: Database, clock: ManualClock) -> IdempotencyKeys:
+    return IdempotencyKeys(database, clock)
+
+
+async def claimed(keys: IdempotencyKeys, fingerprint: str = "body", scope: str = "user:route") -> KeyClaim:
+    claim = await keys.begin(scope, "key", fingerprint)
+    assert isinstance(claim, KeyClaim)
+    return claim
+
+
+async def test_a_repetition_gets_the_first_answer(keys: IdempotencyKeys) -> None:
+    await keys.complete(await claimed(keys), ANSWER)
+    assert await keys.begin("user:route", "key", "body") == ANSWER
+
+
+async def test_the_answer_is_stored_with_the_change_or_not_at_all(keys: IdempotencyKeys, database: Database) -> None:
+    claim = await claimed(keys)
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as tx:
+            await tx.run_sync(keys.completion(claim, ANSWER))
+            raise RuntimeError
+    with pytest.raises(IdempotencyKeyInFlight):
+        await keys.begin("user:route", "key", "body")
+    async with database.transaction() as tx:
+        await tx.run_sync(keys.completion(claim, ANSWER))
+    assert await keys.begin("user:route", "key", "body") == ANSWER
+
+
+async def test_a_repetition_while_the_first_is_in_flight_is_refused(keys: IdempotencyKeys) -> None:
+    await claimed(keys)
+    with pytest.raises(IdempotencyKeyInFlight) as caught:
+        await keys.begin("user:route", "key", "body")
+    assert caught.value.retry_after
+
+
+async def test_another_body_is_refused_before_and_after_the_answer(keys: IdempotencyKeys) -> None:
+    claim = await claimed(keys)
+    with pytest.raises(IdempotencyKeyReused):
+        await keys.begin("user:route", "key", "other body")
+    await keys.complete(claim, ANSWER)
+    with pytest.raises(IdempotencyKeyReused):
+        await keys.begin("user:route", "key", "other body")
+
+
+async def test_keys_of_others_and_of_other_routes_never_meet(keys: IdempotencyKeys) -> None:
+    await claimed(keys)
+    await claimed(keys, scope="other:route")
+    await claimed(keys, scope="user:other route")
+
+
+async def test_of_many_at_once_one_goes_on(keys: IdempotencyKeys) -> None:
+    begun = await asyncio.gather(
+        *(keys.begin("user:route", "key", "body") for _ in range(20)), return_exceptions=True
+    )
+    assert sum(isinstance(one, KeyClaim) for one in begun) == 1
+    assert sum(isinstance(one, IdempotencyKeyInFlight) for one in begun) == 19
+
+
+async def test_a_request_that_failed_may_come_again(keys: IdempotencyKeys) -> None:
+    await keys.abandon(await claimed(keys))
+    await claimed(keys, "other body")
+
+
+async def test_an_answer_that_was_stored_is_not_abandoned(keys: IdempotencyKeys) -> None:
+    claim = await claimed(keys)
+    await keys.complete(claim, ANSWER)
+    await keys.abandon(claim)
+    assert await keys.begin("user:route", "key", "body") == ANSWER
+
+
+async def test_a_key_whose_process_was_killed_is_free_again_in_time(
+    keys: IdempotencyKeys, clock: ManualClock
+) -> None:
+    await claimed(keys)
+    clock.advance(IN_FLIGHT_FOR.total_seconds())
+    with pytest.raises(IdempotencyKeyInFlight):
+        await keys.begin("user:route", "key", "body")
+    clock.advance(1)
+    await claimed(keys, "other body")
+
+
+async def test_a_claim_that_ran_out_neither_stores_nor_frees_the_next_ones_key(
+    keys: IdempotencyKeys, clock: ManualClock
+) -> None:
+    late = await claimed(keys, "first body")
+    clock.advance((IN_FLIGHT_FOR + SECOND).total_seconds())
+    claim = await claimed(keys, "second body")
+    await keys.complete(late, StoredAnswer(500, {}, b"late"))
+    await keys.abandon(late)
+    with pytest.raises(IdempotencyKeyInFlight):
+        await keys.begin("user:route", "key", "second body")
+    await keys.complete(claim, ANSWER)
+    assert await keys.begin("user:route", "key", "second body") == ANSWER
+
+
+async def test_answers_are_kept_for_a_day(keys: IdempotencyKeys, database: Database, clock: ManualClock) -> None:
+    await keys.complete(await claimed(keys), ANSWER)
+    clock.advance(KEPT_FOR.total_seconds())
+    await keys.prune()
+    assert await keys.begin("user:route", "key", "body") == ANSWER
+    clock.advance(1)
+    await keys.prune()
+    async with database.reading() as tx:
+        assert await tx.scalar(select(func.count()).select_from(idempotency_keys)) == 0
+    await claimed(keys)
+
+
+async def test_a_key_of_the_wrong_length_is_refused(keys: IdempotencyKeys) -> None:
+    for key in ("", "x" * (LONGEST_KEY + 1)):
+        with pytest.raises(InvalidInput) as caught:
+            await keys.begin("user:route", key, "body")
+        assert caught.value.field == "Idempotency-Key"
+    assert isinstance(await keys.begin("user:route", "x" * LONGEST_KEY, "body"), KeyClaim)
