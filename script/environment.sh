@@ -1,6 +1,8 @@
 # Sourced by the scripts beside it: finds Python and keeps the virtual environment .venv as the lock says.
 # shellcheck shell=bash
 
+shopt -s inherit_errexit # a failure inside $(...) ends the script too
+
 VENV=.venv
 PYTHON=$VENV/bin/python
 OLDEST_PYTHON="3, 11"
@@ -53,11 +55,40 @@ _ensure_venv() {
     echo "Making a virtual environment with $("$python" --version) ..." >&2
     if ! output=$("$python" -m venv --clear "$VENV" 2>&1); then
         rm -rf "$VENV"
-        case $output in
-            *ensurepip*) give_up "$python has no venv module, which Cloudyard is installed into. Install it: $(_as_root)apt-get install -y $(_venv_package "$python")" ;;
-            *) give_up "$python cannot make a virtual environment in $VENV: ${output##*$'\n'}" ;;
-        esac
+        give_up "$python cannot make a virtual environment in $VENV: ${output##*$'\n'}"
     fi
+}
+
+# Names of the Debian packages without which nothing runs, as far as they are missing: Python's venv module, and the
+# OpenMP library that llama.cpp is linked with.
+missing_packages() {
+    local python
+    python=$(find_python)
+    "$python" -c 'import ensurepip' 2>/dev/null || "$python" -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))'
+    [ ! -x /sbin/ldconfig ] || [[ $(/sbin/ldconfig -p) == *libgomp.so.1* ]] || echo libgomp1
+}
+
+can_install_packages() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+
+install_packages() {
+    echo "Installing the system packages $* ..." >&2
+    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null; then
+        give_up "apt-get could not install $*; what it says above tells why. Install them and run the command again."
+    fi
+}
+
+# Install what is missing where that takes no question, else say how.
+ensure_packages() {
+    local missing
+    missing=$(missing_packages)
+    if [ -z "$missing" ]; then
+        return
+    fi
+    can_install_packages || give_up "System packages are missing. On Debian and Ubuntu: $(_as_root)apt-get install -y ${missing//$'\n'/ }"
+    # shellcheck disable=SC2086 # one word a package
+    install_packages $missing
 }
 
 find_python() {
@@ -74,10 +105,6 @@ find_python() {
 
 _is_new_enough() {
     "$1" -c "import sys; sys.exit(sys.version_info < ($OLDEST_PYTHON))" 2>/dev/null
-}
-
-_venv_package() {
-    "$1" -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))'
 }
 
 _as_root() {

@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,12 +18,9 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ("script/up", "script/test", "script/lock", "script/bench", "script/environment.sh", ".ci/run")
 
 OLD_PYTHON = '#!/bin/sh\ncase "$*" in --version) echo "Python 3.10.4" ;; *) exit 1 ;; esac\n'
-WITHOUT_VENV = """#!/bin/sh
-case "$*" in
-    *"-m venv"*) echo "ensurepip is not available" && exit 1 ;;
-    *) exec /usr/bin/env -i "{python}" "$@" ;;
-esac
-"""
+WITHOUT_VENV = '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; *) exec "{python}" "$@" ;; esac\n'
+# What the scripts use of a system; apt-get is left out, so that they cannot install anything.
+TOOLS = ("bash", "cat", "dirname", "env", "id", "sed", "sha256sum")
 
 
 @pytest.fixture
@@ -42,13 +40,15 @@ def up(checkout: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 
 def with_python(checkout: Path, script: str) -> str:
-    """A PATH on which every Python is the given script."""
+    """A PATH on which every Python is the given script, and hardly anything else is there."""
     programs = checkout / "programs"
     programs.mkdir()
+    for name in TOOLS:
+        (programs / name).symlink_to(shutil.which(name) or name)
     for name in ("python3", "python3.11", "python3.12", "python3.13", "python3.14"):
         (programs / name).write_text(script)
         (programs / name).chmod(0o755)
-    return f"{programs}:/usr/bin:/bin"
+    return str(programs)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -97,10 +97,11 @@ def test_up_says_when_python_is_too_old(checkout: Path) -> None:
 
 
 def test_up_says_when_the_venv_module_is_missing(checkout: Path) -> None:
-    python = Path(shutil.which("python3") or "").resolve()
-    done = up(checkout, PATH=with_python(checkout, WITHOUT_VENV.format(python=python)))
+    script = WITHOUT_VENV.format(python=Path(sys.executable).resolve())
+    done = up(checkout, PATH=with_python(checkout, script))
     assert done.returncode == 1
-    assert re.search(r"apt-get install -y python3\.\d+-venv$", done.stderr.strip())
+    assert len(done.stderr.splitlines()) == 1
+    assert re.search(r"System packages are missing.*apt-get install -y python3\.\d+-venv", done.stderr)
     assert not (checkout / ".venv").exists()
 
 

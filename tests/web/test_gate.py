@@ -10,8 +10,8 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from cloudyard.domains.identity import TokenPair
-from cloudyard.foundation.errors import DomainError, ErrorKind, InvalidInput
-from cloudyard.foundation.limiting import Limit
+from cloudyard.foundation.errors import DomainError, ErrorKind, FeatureUnavailable, InvalidInput
+from cloudyard.foundation.limiting import Limit, Verdict
 from cloudyard.testing.identity import IdentityParts
 from cloudyard.web.authentication import require_caller
 from cloudyard.web.errors import ProblemRenderer
@@ -244,6 +244,32 @@ async def test_open_routes_are_not_limited(client: httpx2.AsyncClient) -> None:
     answers = [await client.get("/health") for _ in range(10)]
     assert {a.status_code for a in answers} == {200}
     assert "x-ratelimit-limit" not in answers[0].headers
+
+
+class Unreachable:
+    """A store behind a server that is down."""
+
+    name = "valkey"
+
+    async def take(self, key: str, limit: Limit, cost: int = 1) -> Verdict:
+        raise FeatureUnavailable("The limit store cannot be reached.")
+
+    async def peek(self, key: str, limit: Limit) -> Verdict:
+        raise FeatureUnavailable("The limit store cannot be reached.")
+
+    async def ping(self) -> None:
+        raise FeatureUnavailable("The limit store cannot be reached.")
+
+
+async def test_without_their_store_requests_are_served_but_no_passwords_guessed(gate_parts: GateParts) -> None:
+    async with client_of(POLICY, dataclasses.replace(gate_parts, limits=Unreachable())) as client:
+        with structlog.testing.capture_logs() as logs:
+            answer = await client.get("/api/x")
+            login = await client.post("/api/login")
+    assert answer.status_code == 200
+    assert "x-ratelimit-limit" not in answer.headers
+    assert (login.status_code, login.json()["code"]) == (503, "feature_unavailable")
+    assert "request not counted" in [line["event"] for line in logs]
 
 
 async def test_limits_can_be_off(gate_parts: GateParts) -> None:

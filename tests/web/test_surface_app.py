@@ -172,6 +172,7 @@ def test_a_server_fault_of_the_framework_is_one_of_ours() -> None:
 def test_a_router_that_would_read_json_laxly_is_not_taken_in() -> None:
     app = new_surface_app(POLICY, ProblemRenderer(), services=None, description="")
     lax = APIRouter()
+
     @lax.post("/items")
     async def create_item(item: Item) -> Item:
         return item

@@ -30,6 +30,7 @@ class Behaviour:
     - `status`: refuse with it instead of answering, with `retry_after` as its header.
     - `break_after`: cut the connection after so many pieces (0: before the first; also for a whole answer).
     - `malformed`: send what is no JSON (whole), or one piece that is none (stream, after `break_after` good ones).
+    - `garbage`: what to send in these two cases instead, e.g. JSON of no sense.
     - `announced_error`: end a stream by an error object in place of the piece number `break_after`.
     - `usage`: whether usage is reported. `reported`: report this instead of the truth.
     """
@@ -41,6 +42,7 @@ class Behaviour:
     pause: float = 0.0
     break_after: int | None = None
     malformed: bool = False
+    garbage: bytes = b"{this is no JSON"
     announced_error: bool = False
     usage: bool = True
     reported: dict[str, int] | None = None
@@ -157,7 +159,7 @@ class Upstream:
             _cut(request, seen)
         if behaviour.malformed:
             seen.end("answered")
-            return web.Response(text="{this is no JSON", content_type="application/json")
+            return web.Response(body=behaviour.garbage, content_type="application/json")
         return None
 
     async def _stream(
@@ -185,7 +187,7 @@ class Upstream:
         if behaviour.announced_error:
             await _write(response, b'{"error":{"message":"scripted failure","type":"server_error","code":500}}')
         elif behaviour.malformed:
-            await _write(response, b"{this is no JSON")
+            await _write(response, behaviour.garbage)
         else:
             _cut(request, seen)
         seen.end("broken")

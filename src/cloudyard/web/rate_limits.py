@@ -1,12 +1,16 @@
 """Counting requests under a surface's limits and under the limits of API keys."""
 
+import structlog
 from starlette.types import Scope
 
 from cloudyard.domains.identity.records import Principal
+from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.foundation.limiting import Limit, LimitStore, RateLimited, Verdict
 from cloudyard.foundation.telemetry import Metrics
 from cloudyard.web.policy import WEBSOCKET, KeyedBy, LimitRule, SurfacePolicy, Taken
 from cloudyard.web.proxies import limit_key_of
+
+log = structlog.get_logger(__name__)
 
 KEY_RULE = "api-key"
 MINUTE = 60
@@ -21,17 +25,32 @@ class RateLimits:
         self._metrics = metrics
 
     async def take(self, method: str, path: str, principal: Principal | None, address: str) -> list[Taken]:
-        """Count one request under every limit that holds for it; the last one may have refused it."""
+        """Count one request under every limit that holds for it; the last one may have refused it.
+
+        While the store cannot be reached requests go uncounted, but for the rules that guard by address: whoever
+        guesses passwords must not be helped by an outage. Raises the store's error for those.
+        """
+        rule = self._policy.rule(method, path)
+        guarded = rule is not None and rule.keyed_by is KeyedBy.ADDRESS
+        try:
+            taken = await self._take(rule, principal, address)
+        except DomainError as error:
+            if guarded or error.kind is not ErrorKind.UNAVAILABLE:
+                raise
+            log.warning("request not counted", surface=self._policy.name, reason=error.message)
+            return []
+        self._count_refused(taken)
+        return taken
+
+    async def _take(self, rule: LimitRule | None, principal: Principal | None, address: str) -> list[Taken]:
         taken: list[Taken] = []
         if self._store is None:
             return taken
-        rule = self._policy.rule(method, path)
         if rule is not None:
             limit, key = self._limit_of(rule, principal, address)
             taken.append(Taken(rule.name, limit, await self._store.take(key, limit)))
         if principal is not None and principal.api_key is not None and all(t.verdict.allowed for t in taken):
             await self._take_of_key(self._store, principal, taken)
-        self._count_refused(taken)
         return taken
 
     def refusal(self, taken: list[Taken]) -> RateLimited | None:

@@ -31,6 +31,8 @@ def test_an_upload_has_the_documents_fields_and_comes_back_as_it_was(client: htt
     assert down.headers["content-type"] == "image/png"
     assert down.headers["x-content-type-options"] == "nosniff"
     assert down.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    head = client.head(found["url"], headers=ann["auth"])
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(PNG)))
     part = client.get(found["url"], headers={**ann["auth"], "Range": "bytes=1-3"})
     assert (part.status_code, part.content) == (206, PNG[1:4])
     assert client.get(f"/api/files/{found['id']}", headers=ann["auth"]).json() == found

@@ -254,6 +254,22 @@ async def test_an_object_that_cannot_be_removed_now_is_removed_later(
     assert await left.anything() == NOTHING
 
 
+async def test_an_upload_given_up_stays_so_while_its_object_cannot_be_removed(
+    files: Files, database: Database, clock: ManualClock, objects: LocalObjects, left: Left
+) -> None:
+    store = OutOfReach(objects)
+    staged = await files.receive("ann", filename="a", content_type=None, chunks=stream(b"12345"))
+    clock.advance(LAPSE)
+    assert await FileReconciler(database, clock, store).run() == 1
+    with pytest.raises(UploadLapsed):
+        await files.keep(staged)
+    await files.discard(staged)
+    store.unplugged = False
+    clock.advance(10)
+    await FileReconciler(database, clock, store).run()
+    assert await left.anything() == NOTHING
+
+
 async def test_two_reconcilers_remove_each_file_once(
     files: Files, database: Database, clock: ManualClock, objects: LocalObjects, left: Left
 ) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import insert, text
 
 from cloudyard.foundation.database import Database, DatabaseUnavailable
 from cloudyard.foundation.errors import ErrorKind
+from cloudyard.testing.waiting import until
 
 Use = Callable[[Database], Awaitable[object]]
 
@@ -177,7 +178,7 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path, use: Use) -> None
     database = Database(f"sqlite:///{blocked}")
     await refused(use, database)
     await database.close()
-    await _no_thread_left()
+    await until(_no_thread_is_left)
 
 
 @every_use
@@ -194,23 +195,22 @@ async def test_a_file_that_another_process_writes(tmp_path: Path, use: Use) -> N
     file = tmp_path / "shared.db"
     database = Database(f"sqlite:///{file}", busy_timeout_ms=100)
     await database.run(tables.create_all)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, str(file), stdin=pipe, stdout=pipe)
     try:
         assert holder.stdout is not None and holder.stdin is not None
-        assert holder.stdout.readline() == "locked\n"
+        assert await holder.stdout.readline() == b"locked\n"
         error = await refused(use, database)
         assert "locked" in error.message
         assert await written(database) == []
-        holder.stdin.write("go\n")
-        holder.stdin.flush()
-        assert holder.stdout.readline() == "free\n"
+        holder.stdin.write(b"go\n")
+        assert await holder.stdout.readline() == b"free\n"
         await use(database)
         assert await written(database) == [1, 77]
     finally:
-        holder.kill()
-        holder.communicate()
+        if holder.returncode is None:
+            holder.kill()
+        await holder.communicate()
         await database.close()
 
 
@@ -237,7 +237,6 @@ async def test_a_full_disk(small_disk: Path, use: Use) -> None:
 async def test_a_full_disk_of_postgresql(small_disk: Path, postgres_url: str) -> None:
     if os.environ.get("CLOUDYARD_TEST_POSTGRES_URL"):
         pytest.skip("the disk of a server elsewhere cannot be filled")
-    os.chmod(small_disk, 0o777)
     space = f"small_{uuid.uuid4().hex}"
     server = await asyncpg.connect(postgres_url)
     await server.execute(f"CREATE TABLESPACE {space} LOCATION '{_owned_by_server(small_disk)}'")
@@ -288,10 +287,9 @@ async def _close_others(database: Database) -> None:
     await asyncio.sleep(0.05)
 
 
-async def _no_thread_left() -> None:
+def _no_thread_is_left() -> bool:
     """The driver's thread of a connection that could not be opened ends a moment later, and wants the loop for it."""
-    while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
-        await asyncio.sleep(0.01)
+    return not any("_connection_worker_thread" in thread.name for thread in threading.enumerate())
 
 
 async def _until_it_does_not_fit(database: Database) -> None:

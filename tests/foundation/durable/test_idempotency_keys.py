@@ -76,9 +76,7 @@ async def test_keys_of_others_and_of_other_routes_never_meet(keys: IdempotencyKe
 
 
 async def test_of_many_at_once_one_goes_on(keys: IdempotencyKeys) -> None:
-    begun = await asyncio.gather(
-        *(keys.begin("user:route", "key", "body") for _ in range(20)), return_exceptions=True
-    )
+    begun = await asyncio.gather(*(keys.begin("user:route", "key", "body") for _ in range(20)), return_exceptions=True)
     assert sum(isinstance(one, KeyClaim) for one in begun) == 1
     assert sum(isinstance(one, IdempotencyKeyInFlight) for one in begun) == 19
 
@@ -95,9 +93,7 @@ async def test_an_answer_that_was_stored_is_not_abandoned(keys: IdempotencyKeys)
     assert await keys.begin("user:route", "key", "body") == ANSWER
 
 
-async def test_a_key_whose_process_was_killed_is_free_again_in_time(
-    keys: IdempotencyKeys, clock: ManualClock
-) -> None:
+async def test_a_key_whose_process_was_killed_is_free_again_in_time(keys: IdempotencyKeys, clock: ManualClock) -> None:
     await claimed(keys)
     clock.advance(IN_FLIGHT_FOR.total_seconds())
     with pytest.raises(IdempotencyKeyInFlight):

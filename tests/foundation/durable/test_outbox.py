@@ -1,7 +1,6 @@
 """Events: none without its change, every one delivered, in order for each subject and consumer."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Delivered, Dispatcher, Event, Outbox
 from cloudyard.foundation.durable.outbox import ATTEMPTS_BEFORE_DEAD, BATCH, LEASE, outbox_deliveries, outbox_events
 from cloudyard.testing.clock import ManualClock
+from cloudyard.testing.waiting import until
 
 LONGEST_PAUSE = 300
 
@@ -237,8 +237,7 @@ async def test_a_delivery_whose_lease_was_lost_is_not_ended_by_the_late_one(
     await emit(database, outbox, changed(1))
     one, two = Dispatcher(database, outbox, clock), Dispatcher(database, outbox, clock)
     slow = asyncio.create_task(one.deliver_due())
-    while calls == 0:
-        await asyncio.sleep(0.001)
+    await until(lambda: calls == 1)
     clock.advance(LEASE.total_seconds() + 1)
     assert await two.deliver_due() == 1
     slow_may_end.set()
@@ -249,7 +248,7 @@ async def test_a_delivery_whose_lease_was_lost_is_not_ended_by_the_late_one(
 
 
 async def test_two_dispatchers_share_the_work_in_order(
-    database: Database, empty_database_url: str, outbox: Outbox, listener: Listener, clock: ManualClock
+    database: Database, database_url: str, outbox: Outbox, listener: Listener, clock: ManualClock
 ) -> None:
     subjects = [f"thing:{number}" for number in range(12)]
     for round_number in range(5):
@@ -265,7 +264,7 @@ async def test_two_dispatchers_share_the_work_in_order(
             await asyncio.sleep(0)
             order[event.subject].append(event.payload["number"])
 
-    other = Database(empty_database_url)
+    other = Database(database_url)
     outbox.subscribe(Ordered())
     for round_number in range(5, 10):
         await emit(database, outbox, *(changed(round_number, subject) for subject in subjects))
@@ -299,23 +298,19 @@ async def test_a_delivery_waits_for_a_process_that_has_its_consumer(
 async def test_the_loop_is_woken_by_a_commit_and_finds_what_others_wrote(
     database: Database, outbox: Outbox, listener: Listener, clock: ManualClock
 ) -> None:
-    async def heard(numbers: Sequence[int]) -> None:
-        while listener.heard != list(numbers):
-            await asyncio.sleep(0.005)
-
     patient = Dispatcher(database, outbox, clock, poll_seconds=3600)
     loop = asyncio.create_task(patient.run())
     await asyncio.sleep(0.05)
     await emit(database, outbox, changed(1))
-    await asyncio.wait_for(heard([1]), 10)
+    await until(lambda: listener.heard == [1])
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
 
     elsewhere = Outbox(clock)
     elsewhere.subscribe(listener)
     loop = asyncio.create_task(Dispatcher(database, outbox, clock, poll_seconds=0.02).run())
-    await emit(database, elsewhere, changed(2))
-    await asyncio.wait_for(heard([1, 2]), 10)
+    await emit(database, elsewhere, changed(2, "thing:2"))
+    await until(lambda: listener.heard == [1, 2])
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
 

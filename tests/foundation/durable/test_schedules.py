@@ -1,6 +1,7 @@
 """Jobs that run every so often, in one process at a time, whatever happens to one of them."""
 
 import asyncio
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from cloudyard.foundation.durable import BackgroundWork, Schedule, Scheduler, ev
 from cloudyard.foundation.durable.background import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from cloudyard.foundation.durable.schedules import TICK_SECONDS, schedules
 from cloudyard.testing.clock import ManualClock
+from cloudyard.testing.waiting import until
 
 MINUTE = timedelta(minutes=1)
 
@@ -73,11 +75,9 @@ async def test_a_failing_job_stops_no_other_and_runs_again_next_time(database: D
         assert await tx.scalar(select(schedules.c.last_error).where(schedules.c.name == "failing")) is None
 
 
-async def test_two_processes_run_a_due_job_once(
-    database: Database, empty_database_url: str, clock: ManualClock
-) -> None:
+async def test_two_processes_run_a_due_job_once(database: Database, database_url: str, clock: ManualClock) -> None:
     job = Job()
-    other = Database(empty_database_url)
+    other = Database(database_url)
     schedulers = [Scheduler(each, clock, [Schedule("job", MINUTE, job.run)]) for each in (database, other)]
     await asyncio.gather(*(scheduler.register() for scheduler in schedulers))
     for round_number in range(1, 5):
@@ -135,7 +135,7 @@ async def test_a_loop_that_fails_is_restarted_after_a_growing_pause(clock: Manua
         await asyncio.sleep(0.002)
         clock.advance(FIRST_PAUSE_SECONDS)
     await work.stop()
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert pauses == sorted(pauses)
     assert pauses[:3] == [0.5, 1.0, 2.0]
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
@@ -158,8 +158,7 @@ async def test_loops_run_beside_each_other_and_all_end_at_stop(clock: ManualCloc
 
     work = BackgroundWork(clock, {"one": lambda: loop("one"), "two": lambda: loop("two"), "three": returns})
     work.start()
-    while len(begun) < 3:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(begun) == 3)
     await work.stop()
     assert sorted(ended) == ["one", "two"]
     await work.stop()

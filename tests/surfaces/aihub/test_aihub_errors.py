@@ -9,7 +9,7 @@ from cloudyard.foundation.errors import DomainError, ErrorKind, FeatureUnavailab
 from cloudyard.foundation.limiting import RateLimited
 from cloudyard.surfaces.aihub.errors import CODE_OF_KIND, AihubErrors, BalanceTooLow
 from cloudyard.testing.clock import ManualClock
-from cloudyard.testing.domain_errors import every_domain_error
+from cloudyard.testing.errors import every_error
 from cloudyard.web.errors import Issue, MalformedRequest, Rendered, UnreadableJson
 
 # Error Handling / Error Codes of the document.
@@ -35,7 +35,7 @@ def test_every_kind_has_a_code() -> None:
     assert set(CODE_OF_KIND.values()) - DOCUMENTED == {"INSUFFICIENT_CREDITS"}
 
 
-@pytest.mark.parametrize("kind", every_domain_error(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
 def test_every_failure_has_a_status_and_the_envelope(kind: type[DomainError]) -> None:
     answer, body = rendered(kind("What happened."))
     assert 400 <= answer.status < 600

@@ -11,7 +11,7 @@ from cloudyard.foundation.errors import DomainError, FeatureUnavailable
 from cloudyard.foundation.limiting import RateLimited
 from cloudyard.surfaces.neurogrid.errors import NeurogridErrors
 from cloudyard.testing.clock import ManualClock
-from cloudyard.testing.domain_errors import every_domain_error
+from cloudyard.testing.errors import every_error
 from cloudyard.web.errors import Issue, MalformedRequest, Rendered, UnreadableJson
 
 
@@ -20,7 +20,7 @@ def rendered(error: DomainError) -> tuple[Rendered, Any]:
     return answer, json.loads(answer.body)
 
 
-@pytest.mark.parametrize("kind", every_domain_error(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
 def test_every_failure_has_a_status_and_the_shape(kind: type[DomainError]) -> None:
     answer, body = rendered(kind("What happened."))
     assert 400 <= answer.status < 600

@@ -219,3 +219,39 @@ async def _settled(stack: Stack) -> None:
     async with asyncio.timeout(SOON):
         while stack.services.charges.running:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.005)
+
+
+SENSELESS = [
+    b"[]",
+    b"{}",
+    b'{"choices": []}',
+    b'{"choices": {"0": 1}}',
+    b'{"choices": [null], "data": [null]}',
+    b'{"choices": ["text"], "data": ["text"]}',
+    b'{"choices": [{"message": "text"}], "data": [{"embedding": {}}]}',
+    b'{"choices": [{"message": {"content": 5}}], "data": [{"embedding": 5}]}',
+    b'{"choices": [{"message": {"tool_calls": [null]}}], "data": [{}]}',
+    b'{"choices": [{"message": {"tool_calls": 5}}], "data": [{"embedding": ["a"]}]}',
+]
+
+
+@every_endpoint
+@pytest.mark.parametrize("garbage", SENSELESS)
+async def test_an_answer_of_no_sense_costs_nothing(stack: Stack, caller: Caller, path: str, garbage: bytes) -> None:
+    stack.upstream.behave(Behaviour(malformed=True, garbage=garbage))
+    response = await caller.client.post(path, json=ENDPOINTS[path])
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "provider_unavailable"
+    assert await stack.spent(caller) == 0
+
+
+@every_generating
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_a_piece_of_no_sense_ends_a_stream(stack: Stack, caller: Caller, path: str, keyed: bool) -> None:
+    for number, garbage in enumerate([b"[]", b'{"choices": [null]}', b'{"choices": [{"delta": "x", "text": 5}]}']):
+        stack.upstream.behave(Behaviour(break_after=2, malformed=True, garbage=garbage))
+        headers = {"Idempotency-Key": str(number)} if keyed else {}
+        response = await caller.client.post(path, json={**ENDPOINTS[path], "stream": True}, headers=headers)
+        last = json.loads(response.text.strip().split("\n\n")[-1].split("data: ")[1])
+        assert "error" in last or last["type"] == "response.failed"
+        assert await stack.spent(caller) == 7 * (number + 1)  # estimated: 4 of the prompt, 3 delivered

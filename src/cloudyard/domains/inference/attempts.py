@@ -12,7 +12,7 @@ from cloudyard.domains.inference.ports import Endpoint, LocalModels, Provider
 from cloudyard.domains.inference.preparation import Call
 from cloudyard.domains.inference.records import Deployment
 from cloudyard.domains.inference.routing import Router
-from cloudyard.domains.inference.streaming import decoded
+from cloudyard.domains.inference.shapes import chunk_of_stream, whole_answer
 
 log = structlog.get_logger(__name__)
 
@@ -71,14 +71,7 @@ class Attempts:
 
     async def _ask(self, call: Call, deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
         body = _encoded(call, deployment, stream=False)
-        raw = await self._provider.call(endpoint, call.path, body, deployment.timeout)
-        try:
-            answer = msgspec.json.decode(raw)
-        except msgspec.DecodeError as error:
-            raise ProviderUnavailable(f"{deployment.name} gave an answer that cannot be read: {error}.") from error
-        if not isinstance(answer, dict) or not (answer.get("choices") or answer.get("data")):
-            raise ProviderUnavailable(f"{deployment.name} gave an answer without content.")
-        return answer
+        return whole_answer(call.path, await self._provider.call(endpoint, call.path, body, deployment.timeout))
 
     async def _first_chunk_of(
         self, call: Call, deployment: Deployment, attempt: AsyncExitStack
@@ -93,7 +86,7 @@ class Attempts:
         first = await anext(chunks, None)
         if first is None:
             raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
-        decoded(first)  # a stream that begins with an error has not begun
+        chunk_of_stream(first)  # a stream that begins with an error has not begun
         return first, chunks
 
     def _failed(self, deployment: Deployment, error: Exception) -> None:

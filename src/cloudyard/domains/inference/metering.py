@@ -78,5 +78,7 @@ def _timed_usage(chunk: Mapping[str, Any]) -> TokenUsage | None:
     timings = chunk.get("timings")
     if not isinstance(timings, Mapping):
         return None
-    prompt = int(timings.get("prompt_n", 0)) + int(timings.get("cache_n", 0))
-    return TokenUsage(prompt, int(timings.get("predicted_n", 0)))
+    read, cached, written = (timings.get(name, 0) for name in ("prompt_n", "cache_n", "predicted_n"))
+    if not all(isinstance(count, int) and count >= 0 for count in (read, cached, written)):
+        return None
+    return TokenUsage(read + cached, written)

@@ -3,13 +3,12 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference.errors import ProviderUnavailable
 from cloudyard.domains.inference.metering import StreamMeter
 from cloudyard.domains.inference.preparation import Call
 from cloudyard.domains.inference.records import Answer
+from cloudyard.domains.inference.shapes import chunk_of_stream
 
 Finish = Callable[[StreamMeter, UsageOutcome], Awaitable[Answer]]
 
@@ -68,7 +67,7 @@ class ChunkStream:
 
     def _seen(self, data: bytes) -> list[dict[str, Any]]:
         """Take one piece of upstream data into account; nothing is given out for bookkeeping chunks."""
-        chunk = decoded(data)
+        chunk = chunk_of_stream(data)
         self._meter.see(chunk)
         chunk.pop("timings", None)
         chunk.pop("__verbose", None)
@@ -95,18 +94,3 @@ def usage_body(answer: Answer) -> dict[str, Any]:
         "total_tokens": answer.usage.total,
         "cost": answer.cost_nanos / 1_000_000_000,
     }
-
-
-def decoded(data: bytes) -> dict[str, Any]:
-    """A piece of a stream. Raises `ProviderUnavailable` for what is none, or tells of a failure."""
-    try:
-        chunk = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
-        raise ProviderUnavailable(f"The provider's stream cannot be read: {error}.") from error
-    if not isinstance(chunk, dict):
-        raise ProviderUnavailable("The provider's stream cannot be read: a chunk is not an object.")
-    failure = chunk.get("error")
-    if failure:
-        message = failure.get("message") if isinstance(failure, dict) else failure
-        raise ProviderUnavailable(f"The provider broke off: {message}")
-    return chunk

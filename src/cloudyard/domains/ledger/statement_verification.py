@@ -15,7 +15,13 @@ def broken_statements(connection: Connection) -> Iterator[Discrepancy]:
     owned, stated = _owned(), _stated()
     query = (
         select(
-            owned.c.owner, owned.c.nanos, owned.c.lines, stated.c.total, stated.c.count, stated.c.first, stated.c.last
+            owned.c.owner,
+            owned.c.nanos,
+            owned.c.counted,
+            stated.c.total,
+            stated.c.lines,
+            stated.c.first,
+            stated.c.last,
         )
         .outerjoin(stated, stated.c.user_id == owned.c.owner)
         .where(

@@ -153,12 +153,13 @@ class ResponseEvents:
 
     def _added_to_call(self, given: Mapping[str, Any]) -> list[Event]:
         function = given.get("function") or {}
-        call = self._calls.get(given["index"])
+        number = given.get("index", 0)
+        call = self._calls.get(number)
         events: list[Event] = []
         if call is None:
             index = len(self._items)
             call = _Call(self._head.item_id("fc", index), index, given.get("id") or "", function.get("name") or "")
-            self._calls[given["index"]] = call
+            self._calls[number] = call
             events = self._begun(call)
         if function.get("arguments"):
             events.append(call.add(function["arguments"]))

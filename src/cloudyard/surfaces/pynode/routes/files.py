@@ -69,6 +69,7 @@ async def read_file(id: str, request: Request, principal: MayUseFiles, core: Cor
     return mapping.file(await core.files.get(principal.user_id, id), request)
 
 
+@router.head("/api/files/{id}/download", include_in_schema=False)
 @router.get("/api/files/{id}/download", responses=BYTES, response_class=Response)
 async def download_file(id: str, request: Request, principal: MayUseFiles, core: Core) -> Response:
     """The bytes of a file, or a range of them."""
