@@ -32,11 +32,17 @@ class SeaweedServer:
     filer_url: str
 
     def unfinished_uploads(self, bucket: str) -> list[str]:
-        """Multipart uploads that were neither completed nor aborted."""
-        url = f"{self.filer_url}/buckets/{bucket}/.uploads/"
-        request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - our own server
+        """Paths of the multipart uploads that were neither completed nor aborted."""
+        return self._names(f"/buckets/{bucket}/.uploads/")
+
+    def parts(self, upload: str) -> list[str]:
+        """Paths of the parts that have arrived of an unfinished upload."""
+        return self._names(f"{upload}/")
+
+    def _names(self, path: str) -> list[str]:
+        request = urllib.request.Request(self.filer_url + path, headers={"Accept": "application/json"})  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own server
                 entries = json.load(answer)["Entries"] or []
         except urllib.error.HTTPError as error:
             error.close()

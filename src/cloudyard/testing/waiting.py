@@ -9,5 +9,5 @@ LONGEST_SECONDS = 10.0
 async def until(condition: Callable[[], bool]) -> None:
     """Return as soon as the condition holds; TimeoutError if it does not within ten seconds."""
     async with asyncio.timeout(LONGEST_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what is waited for does not know of the test
+        while not condition():
             await asyncio.sleep(0.002)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from cloudyard.backends.objects import S3Objects, open_object_store
+from cloudyard.backends.objects.s3 import PART_BYTES
 from cloudyard.domains.files import ObjectStoreUnavailable
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.object_store_suite import LARGE, ObjectStoreSuite, chunks_of, sample
@@ -46,11 +47,37 @@ async def objects(environment: pytest.MonkeyPatch) -> AsyncIterator[S3Objects]:
 class TestS3Objects(ObjectStoreSuite):
     """The conformance suite against a bucket."""
 
-    @pytest.fixture(autouse=True)
-    async def no_upload_is_left_open(self, objects: S3Objects, seaweed: SeaweedServer) -> AsyncIterator[None]:
-        """Parts of an upload that is neither completed nor aborted cost their owner money."""
-        yield
-        assert seaweed.unfinished_uploads(BUCKET) == []
+
+@pytest.mark.parametrize("ending", ["failure", "cancellation"])
+async def test_an_upload_cut_off_leaves_no_parts(objects: S3Objects, seaweed: SeaweedServer, ending: str) -> None:
+    """Parts of an upload that is neither completed nor aborted cost their owner money.
+
+    It is cut off with no part under way: of one that is, S3 lets it open whether it outlives an abort.
+    """
+    arrived = asyncio.Event()
+
+    def all_parts_are_there() -> bool:
+        uploads = seaweed.unfinished_uploads(BUCKET)
+        return any(len(seaweed.parts(upload)) == LARGE // PART_BYTES for upload in uploads)
+
+    async def cut_off() -> AsyncIterator[bytes]:
+        async for chunk in chunks_of(sample(LARGE)):
+            yield chunk
+        while not await asyncio.to_thread(all_parts_are_there):
+            await asyncio.sleep(0.05)
+        arrived.set()
+        if ending == "cancellation":
+            await asyncio.Event().wait()
+        raise ConnectionResetError("the client left")
+
+    before = seaweed.unfinished_uploads(BUCKET)
+    put = asyncio.create_task(objects.put(f"cut-off/{ending}", cut_off()))
+    await arrived.wait()
+    if ending == "cancellation":
+        put.cancel()
+    with pytest.raises(asyncio.CancelledError if ending == "cancellation" else ConnectionResetError):
+        await put
+    assert seaweed.unfinished_uploads(BUCKET) == before
 
 
 async def test_a_wrong_key_is_told(environment: pytest.MonkeyPatch) -> None:
