@@ -15,7 +15,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("script/up", "script/test", "script/lock", "script/bench", "script/environment.sh", ".ci/run")
+SCRIPTS = (
+    "script/up",
+    "script/test",
+    "script/lock",
+    "script/bench",
+    "script/new-migration",
+    "script/environment.sh",
+    ".ci/run",
+)
 
 OLD_PYTHON = '#!/bin/sh\ncase "$*" in --version) echo "Python 3.10.4" ;; *) exit 1 ;; esac\n'
 WITHOUT_VENV = '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; *) exec "{python}" "$@" ;; esac\n'

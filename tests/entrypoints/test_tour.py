@@ -101,7 +101,7 @@ def lying_url(server: RunningServer) -> Iterator[str]:
 def test_a_price_that_is_not_what_the_wallet_lost_fails_the_tour(lying_url: str) -> None:
     done = take_tour(lying_url)
     assert done.returncode == 1
-    assert re.search(r"WRONG  the wallet changed by \$[0-9.]+, the price is", done.stdout)
+    assert re.search(r"WRONG +the wallet changed by \$[0-9.]+, the price is", done.stdout)
     assert "Everything on this tour added up" not in done.stdout
     assert "figures were wrong" in done.stderr
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -49,35 +50,41 @@ class TestS3Objects(ObjectStoreSuite):
 
 
 @pytest.mark.parametrize("ending", ["failure", "cancellation"])
-async def test_an_upload_cut_off_leaves_no_parts(objects: S3Objects, seaweed: SeaweedServer, ending: str) -> None:
+async def test_an_upload_cut_off_leaves_no_parts(
+    environment: pytest.MonkeyPatch, seaweed: SeaweedServer, ending: str
+) -> None:
     """Parts of an upload that is neither completed nor aborted cost their owner money.
 
-    It is cut off with no part under way: of one that is, S3 lets it open whether it outlives an abort.
+    It is cut off with no part under way: of one that is, S3 leaves it open whether it outlives the abort.
     """
+    bucket = f"cut-off-by-{ending}"
+    objects = open_object_store(f"s3://{bucket}", SystemIds())
     arrived = asyncio.Event()
 
-    def all_parts_are_there() -> bool:
-        uploads = seaweed.unfinished_uploads(BUCKET)
-        return any(len(seaweed.parts(upload)) == LARGE // PART_BYTES for upload in uploads)
+    def wait_for_parts() -> None:
+        until = time.monotonic() + 60
+        while [len(seaweed.parts(upload)) for upload in seaweed.unfinished_uploads(bucket)] != [LARGE // PART_BYTES]:
+            if time.monotonic() > until:
+                raise TimeoutError("the parts did not arrive")
+            time.sleep(0.05)
 
     async def cut_off() -> AsyncIterator[bytes]:
         async for chunk in chunks_of(sample(LARGE)):
             yield chunk
-        while not await asyncio.to_thread(all_parts_are_there):
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(wait_for_parts)
         arrived.set()
         if ending == "cancellation":
             await asyncio.Event().wait()
         raise ConnectionResetError("the client left")
 
-    before = seaweed.unfinished_uploads(BUCKET)
-    put = asyncio.create_task(objects.put(f"cut-off/{ending}", cut_off()))
-    await arrived.wait()
+    put = asyncio.create_task(objects.put("an/object", cut_off()))
+    await asyncio.wait([put, asyncio.create_task(arrived.wait())], return_when=asyncio.FIRST_COMPLETED)
     if ending == "cancellation":
         put.cancel()
     with pytest.raises(asyncio.CancelledError if ending == "cancellation" else ConnectionResetError):
         await put
-    assert seaweed.unfinished_uploads(BUCKET) == before
+    assert seaweed.unfinished_uploads(bucket) == []
+    await objects.close()
 
 
 async def test_a_wrong_key_is_told(environment: pytest.MonkeyPatch) -> None:

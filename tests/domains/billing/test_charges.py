@@ -9,10 +9,11 @@ from sqlalchemy import Connection, insert, select
 
 from cloudyard.domains.audit.models import audit_entries
 from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, SpendCapReached, Usage, UsageOutcome
+from cloudyard.domains.billing.batch import ChargeBatch, Expire
 from cloudyard.domains.billing.models import budgets
 from cloudyard.domains.ledger import EntryKind, HoldNotOpen, HoldState, InsufficientCredits
 from cloudyard.domains.ledger.models import holds
-from cloudyard.foundation.database import Database
+from cloudyard.foundation.database import Database, GroupCommit
 from cloudyard.foundation.errors import InvalidInput
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.factories import HOLD_LIFE, Books, open_books
@@ -123,13 +124,13 @@ async def test_usage_beyond_the_worst_case_is_charged_as_far_as_the_hold_goes(bo
     charge = await books.open(user, price, {INPUT: 10, OUTPUT: 10})
     assert charge.held_nanos == 100
     beyond = {INPUT: 12, OUTPUT: 11}
-    assert charge.amount_of(beyond) == 92
+    assert charge.amount_of(beyond) == 99
     settlement = await books.charges.settle(charge, Usage(beyond, details={"model": "m"}))
-    assert settlement.amount == 92
+    assert settlement.amount == 99
     (record,) = await books.billing.usage(user, limit=1)
-    assert record.quantities == {"input_token": 12, "output_token": 8}
+    assert record.quantities == {"input_token": 12, "output_token": 9}
     assert record.details == {"model": "m", "reported": {"input_token": 12, "output_token": 11}}
-    assert await balances(books, user) == (908, 0)
+    assert await balances(books, user) == (901, 0)
     assert await books.discrepancies() == []
 
 
@@ -248,18 +249,16 @@ async def test_a_hold_extended_while_the_expired_are_collected_lives_on(
 
 
 async def test_the_decision_to_expire_is_taken_on_the_row_as_it_is(
-    books: Books, user: str, price: Price, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    books: Books, user: str, price: Price, clock: ManualClock
 ) -> None:
     charge = await books.open(user, price)
-    clock.advance(LIFE + 1)
-
-    async def stale(*_: object) -> list[str]:
-        await books.charges.extend_running()
-        return [charge.hold_id, "missing"]
-
-    monkeypatch.setattr("cloudyard.domains.billing.charges.expired_hold_ids", stale)
-    assert await books.charges.release_expired() == 0
+    commits = GroupCommit(books.database, ChargeBatch(clock, books.ids))
+    clock.advance(LIFE)
+    with pytest.raises(HoldNotOpen, match="extended"):
+        await commits.submit(Expire(charge.hold_id))
     assert (await hold(books, charge)).state == "open"
+    with pytest.raises(HoldNotOpen, match="missing"):
+        await commits.submit(Expire("missing"))
 
 
 async def test_many_expired_holds_are_released_together(

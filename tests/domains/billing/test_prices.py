@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, PriceMissing
+from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, PriceMissing, Usage
 from cloudyard.domains.billing.prices import PriceBook, price_lines
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.errors import ErrorKind
@@ -105,7 +105,5 @@ async def test_a_charge_keeps_the_price_it_began_with(books: Books) -> None:
     old = await books.price(10, sku="sku")
     charge = await books.open(user, old)
     await books.price(500, sku="sku")
-    from cloudyard.domains.billing import Usage
-
     assert (await books.charges.settle(charge, Usage({Meter.CALL: 1}))).amount == 10
     assert await books.discrepancies() == []

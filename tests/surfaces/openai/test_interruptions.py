@@ -109,6 +109,18 @@ async def test_a_provider_that_breaks_off_is_an_event_and_what_came_is_charged(
     assert await stack.spent(caller) == sum(usage.quantities.values())
 
 
+@every_generating
+async def test_a_provider_that_breaks_off_before_the_first_token_is_not_paid(
+    stack: Stack, caller: Caller, path: str
+) -> None:
+    stack.upstream.behave(Behaviour(pieces=["", "too late"], break_after=1))
+    response = await caller.client.post(path, json={**ENDPOINTS[path], "stream": True})
+    assert response.status_code == 200
+    assert "provider" in response.text
+    assert "[DONE]" not in response.text
+    assert await stack.spent(caller) == 0
+
+
 @every_endpoint
 async def test_a_provider_that_reports_no_usage_is_charged_by_estimate(stack: Stack, caller: Caller, path: str) -> None:
     stack.upstream.behave(Behaviour(usage=False))

@@ -14,6 +14,8 @@ from cloudyard.foundation.errors import DomainError
 
 MOST_CONNECTIONS = 1024
 CONNECT_SECONDS = 5.0
+KEPT_ALIVE_SECONDS = 4.0
+"""Shorter than llama.cpp keeps a connection (5 s), so that none is used which it is closing."""
 LARGEST_EVENT = 1024 * 1024
 PREFIX = b"data:"
 DONE = b"[DONE]"
@@ -72,7 +74,7 @@ class OpenAICompatible:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=30)
+            connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT_ALIVE_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         return self._session
 

@@ -17,9 +17,9 @@ from cloudyard.domains.inference.ports import Endpoint, LocalModel
 WORKER_MODULE = "cloudyard.entrypoints.model_worker"
 PASSED_ON = frozenset({"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME"})
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "VK_", "GGML_", "LLAMA_", "OMP_", "GOMP_")
-# llama.cpp's threads wait for each other hundreds of times a token. By default libgomp spins there for some 10 ms, which
-# takes the cores from the server and from other workers: on two busy cores, 3 tokens/s instead of 25. Not spinning at
-# all is as bad on idle cores: 42 tokens/s instead of 94. So they spin for as long as a wait between busy threads lasts.
+# llama.cpp's threads wait for each other hundreds of times a token. By default libgomp spins there for milliseconds and
+# takes the cores from the server and other workers: 3 tokens/s instead of 25 on two busy cores. Not spinning at all is
+# as bad on idle ones: 42 tokens/s instead of 94. A thousand turns give 98 there: about what a wait between them lasts.
 ENGINE_DEFAULTS = {"GOMP_SPINCOUNT": "1000"}
 
 

@@ -26,7 +26,7 @@ def default_models(settings: InferenceSettings) -> Mapping[str, ModelSettings]:
             provider="huggingface",
             context_length=min(CONTEXT_LENGTH, SMOLLM2.context_length),
             max_output_tokens=CONTEXT_LENGTH // 2,
-            capabilities=["text", "json_schema", "tools"],
+            capabilities=["text", "json_schema"],
             deployments=[DeploymentSettings(name="local", kind="local", path=Path(SMOLLM2.file_name))],
         ),
         MINILM.name: ModelSettings(

@@ -17,9 +17,10 @@ RETRIES = 3
 
 
 class S3Objects(ObstoreObjects):
-    """A bucket. A process killed in mid-upload leaves parts that S3 itself removes, by a lifecycle rule of the
-    bucket (AbortIncompleteMultipartUpload); no request names them otherwise.
+    """A bucket.
 
+    Parts of an upload that our process did not live to abort, and those that were under way when it was aborted,
+    are for S3 to remove: give the bucket a lifecycle rule with AbortIncompleteMultipartUpload.
     Plain HTTP is used only where the endpoint that is set says `http://`.
     """
 

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from cloudyard.domains.inference.assembly import Assembly
 from cloudyard.domains.inference.errors import LocalModelUnavailable, ProviderUnavailable
 from cloudyard.domains.inference.ports import Endpoint, LocalModels, Provider
-from cloudyard.domains.inference.preparation import Call
+from cloudyard.domains.inference.preparation import CHAT_PATH, COMPLETION_PATH, Call
 from cloudyard.domains.inference.records import Deployment
 from cloudyard.domains.inference.routing import Router
 from cloudyard.domains.inference.shapes import chunk_of_stream, whole_answer
@@ -17,6 +18,10 @@ from cloudyard.domains.inference.shapes import chunk_of_stream, whole_answer
 log = structlog.get_logger(__name__)
 
 FEWEST_ATTEMPTS = 2
+FEWEST_LOGPROBS = 1
+"""llama.cpp takes 0 for none at all, and nothing for 20."""
+PROGRESS = b'"prompt_progress":'
+STREAMED_PATHS = frozenset({CHAT_PATH, COMPLETION_PATH})
 
 
 class Attempts:
@@ -66,12 +71,23 @@ class Attempts:
     async def _answer_of(self, call: Call, deployment: Deployment) -> dict[str, Any]:
         if deployment.local is not None:
             async with self._local_models.lease(deployment.local) as endpoint:
+                if call.path in STREAMED_PATHS:
+                    return await self._collect(call, deployment, endpoint)
                 return await self._ask(call, deployment, endpoint)
         return await self._ask(call, deployment, _remote(deployment))
 
     async def _ask(self, call: Call, deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
         body = _encoded(call, deployment, stream=False)
         return whole_answer(call.path, await self._provider.call(endpoint, call.path, body, deployment.timeout))
+
+    async def _collect(self, call: Call, deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
+        """A whole answer by way of a stream: llama.cpp notices only in a stream, at once, that nobody waits for it."""
+        assembly = Assembly(call)
+        body = _encoded(call, deployment, stream=True)
+        async with self._provider.stream(endpoint, call.path, body, deployment.timeout) as chunks:
+            async for data in _without_progress(chunks):
+                assembly.add(chunk_of_stream(data))
+        return assembly.answer()
 
     async def _first_chunk_of(
         self, call: Call, deployment: Deployment, attempt: AsyncExitStack
@@ -82,7 +98,7 @@ class Attempts:
             endpoint = _remote(deployment)
         body = _encoded(call, deployment, stream=True)
         source = self._provider.stream(endpoint, call.path, body, deployment.timeout)
-        chunks = await attempt.enter_async_context(source)
+        chunks = _without_progress(await attempt.enter_async_context(source))
         first = await anext(chunks, None)
         if first is None:
             raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
@@ -99,6 +115,16 @@ def _attempts_of(call: Call) -> range:
     return range(max(FEWEST_ATTEMPTS, len(call.model.deployments)) - 1, -1, -1)
 
 
+async def _without_progress(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Leave out the signs of life that llama.cpp gives while it reads the prompt: they are no answer yet.
+
+    It is asked for them because it notices only when it sends something that its caller has left.
+    """
+    async for data in chunks:
+        if PROGRESS not in data:
+            yield data
+
+
 def _remote(deployment: Deployment) -> Endpoint:
     if deployment.endpoint is None:
         raise ProviderUnavailable(f"{deployment.name} has no endpoint.")
@@ -112,6 +138,9 @@ def _encoded(call: Call, deployment: Deployment, *, stream: bool) -> bytes:
         payload["stream_options"] = {"include_usage": True}
     if deployment.local is not None and stream:
         payload["timings_per_token"] = True
+        payload["return_progress"] = True
+        if payload.get("logprobs") is True and not payload.get("top_logprobs"):
+            payload["top_logprobs"] = FEWEST_LOGPROBS
     return msgspec.json.encode(payload)
 
 

@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Also = Callable[[Answer], tuple[Write, ...]]
 
+NOTHING = TokenUsage(prompt=0)
+
 
 class Generation:
     """Answers chat, completion and embedding requests, and charges for them."""
@@ -138,6 +140,8 @@ class Generation:
 
     async def _settle_stream(self, settlement: "_Settlement", meter: StreamMeter, outcome: UsageOutcome) -> Answer:
         body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": meter.delivered}}]}
+        if outcome is UsageOutcome.PROVIDER_FAILED and not meter.delivered:
+            return await self._charge(settlement, body, NOTHING, outcome)  # it failed before the first token
         return await self._settle(settlement, body, meter, outcome)
 
     async def _settle(

@@ -7,6 +7,8 @@ from cloudyard.domains.inference.records import TokenUsage
 
 BYTES_PER_TOKEN = 4
 TOKENS_A_MESSAGE = 8
+TOKENS_A_TEMPLATE = 64
+"""What a chat template may add of its own, such as a system prompt; a bound, for holds."""
 
 
 def most_tokens_of(text: str) -> int:
@@ -44,24 +46,38 @@ def delivered_text(body: Mapping[str, Any]) -> str:
 class StreamMeter:
     """Watches the chunks of a stream and knows at every moment what was consumed so far."""
 
-    def __init__(self, prompt_text: str) -> None:
+    def __init__(self, prompt_text: str, *, prompts: int = 1, choices: int = 1) -> None:
         self._prompt_text = prompt_text
+        self._prompts = prompts
+        self._choices = choices
         self._reported: TokenUsage | None = None
-        self._timed: TokenUsage | None = None
+        self._timed: dict[int, TokenUsage] = {}
         self._pieces: list[str] = []
 
     def see(self, chunk: Mapping[str, Any]) -> None:
         """Take a chunk into account."""
         self._reported = reported_usage(chunk) or self._reported
-        self._timed = _timed_usage(chunk) or self._timed
+        timed = _timed_usage(chunk)
+        if timed is not None:
+            self._timed[_choice_of(chunk)] = timed
         text = delivered_text(chunk)
         if text:
             self._pieces.append(text)
 
     @property
     def known(self) -> TokenUsage | None:
-        """What the runtime said: its usage, or its own running count."""
-        return self._reported or self._timed
+        """What the runtime said: its usage, or its own running count.
+
+        Where it answers several choices it reports each alone, so that the running counts are what adds up.
+        """
+        if self._timed and (self._reported is None or self._prompts * self._choices > 1):
+            return self._counted()
+        return self._reported
+
+    def _counted(self) -> TokenUsage:
+        prompts = [usage.prompt for usage in self._timed.values()]
+        prompt = max(prompts) if self._prompts == 1 else sum(prompts) // self._choices
+        return TokenUsage(prompt, sum(usage.completion for usage in self._timed.values()))
 
     @property
     def delivered(self) -> str:
@@ -71,6 +87,12 @@ class StreamMeter:
     def estimate(self) -> TokenUsage:
         """The usual estimate, for a provider that told nothing."""
         return TokenUsage(about_tokens_of(self._prompt_text), about_tokens_of(self.delivered), estimated=True)
+
+
+def _choice_of(chunk: Mapping[str, Any]) -> int:
+    choices = chunk.get("choices") or [{}]
+    index: int = choices[0].get("index", 0)
+    return index
 
 
 def _timed_usage(chunk: Mapping[str, Any]) -> TokenUsage | None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Self
 
 from opentelemetry.trace import Span, SpanKind
 
@@ -12,6 +14,8 @@ from cloudyard.domains.inference.records import Answer, CallContext
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.telemetry import Metrics, Tracing, genai
+
+FAILED = "failed"
 
 
 class Observed:
@@ -24,7 +28,7 @@ class Observed:
         self._span = span
         self._started = clock.monotonic()
         self._first_token_after: float | None = None
-        self.outcome = "failed"
+        self.outcome = FAILED
 
     def first_token(self) -> None:
         """The first piece of a stream has come."""
@@ -46,8 +50,16 @@ class Observed:
                 seconds_to_first_chunk=self._first_token_after,
             )
 
-    def ended(self) -> None:
+    def __enter__(self) -> Self:
+        """The call begins."""
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
         """The call is over, however it ended."""
+        if error is not None and self.outcome == FAILED:
+            self.outcome = _outcome_of(error)
         self._metrics.inference(self._call.operation, self._call.model.name, self.outcome, self._elapsed())
 
     def _elapsed(self) -> float:
@@ -63,33 +75,27 @@ class Observer:
         self._clock = clock
         self._capture_content = capture_content
 
-    @contextmanager
-    def call(self, call: Call, context: CallContext, *, stream: bool = False) -> Iterator[Observed]:
+    def call(self, call: Call, context: CallContext, *, stream: bool = False) -> AbstractContextManager[Observed]:
         """Watch one call from its beginning to its end."""
         if not self._tracing.enabled:
-            with self._watched(Observed(call, self._metrics, self._clock, None)) as observed:
-                yield observed
-            return
+            return Observed(call, self._metrics, self._clock, None)
+        return self._traced(call, context, stream=stream)
+
+    @contextmanager
+    def _traced(self, call: Call, context: CallContext, *, stream: bool) -> Iterator[Observed]:
         name = genai.span_name(call.operation, call.requested_model)
         attributes = genai.request_attributes(call.operation, call.model.provider, call.requested_model, stream=stream)
         with self._tracing.span(name, attributes, kind=SpanKind.CLIENT) as span:
             span.set_attribute("cloudyard.surface", context.surface)
             if self._capture_content:
                 span.set_attribute(genai.INPUT_MESSAGES, call.prompt_text)
-            with self._watched(Observed(call, self._metrics, self._clock, span)) as observed:
+            with Observed(call, self._metrics, self._clock, span) as observed:
                 yield observed
 
-    @contextmanager
-    def _watched(self, observed: Observed) -> Iterator[Observed]:
-        try:
-            yield observed
-        except DomainError as error:
-            if observed.outcome == "failed":
-                observed.outcome = error.code
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            if observed.outcome == "failed":
-                observed.outcome = UsageOutcome.CLIENT_LEFT.value
-            raise
-        finally:
-            observed.ended()
+
+def _outcome_of(error: BaseException) -> str:
+    if isinstance(error, DomainError):
+        return error.code
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        return UsageOutcome.CLIENT_LEFT.value
+    return FAILED

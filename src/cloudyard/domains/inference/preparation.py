@@ -8,7 +8,7 @@ import msgspec
 
 from cloudyard.domains.billing import Meter
 from cloudyard.domains.inference.errors import ContextTooLong, InvalidRequest
-from cloudyard.domains.inference.metering import TOKENS_A_MESSAGE, most_tokens_of
+from cloudyard.domains.inference.metering import TOKENS_A_MESSAGE, TOKENS_A_TEMPLATE, most_tokens_of
 from cloudyard.domains.inference.records import Model, ModelKind
 from cloudyard.domains.inference.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
@@ -31,6 +31,8 @@ class Call:
     worst: Mapping[Meter, int]
     prompt_text: str
     include_usage: bool = False
+    prompts: int = 1
+    choices: int = 1
 
 
 def prepare(model: Model, request: Request) -> Call:
@@ -45,16 +47,20 @@ def prepare(model: Model, request: Request) -> Call:
 def _chat(model: Model, request: ChatRequest) -> Call:
     _expect(model, ModelKind.CHAT, "chat")
     _check_tools(model, request)
+    _check_format(request.response_format)
     text = "\n".join(message.text for message in request.messages)
     if not text.strip():
         raise InvalidRequest("The messages are empty. Give at least one some text.", field="messages")
-    bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(request.messages)
+    bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(request.messages) + TOKENS_A_TEMPLATE
     if request.tools or request.response_format:
         bound += len(msgspec.json.encode([request.tools, request.response_format]))
     asked = request.max_completion_tokens or request.max_tokens
     payload = _payload(request)
     payload.pop("max_completion_tokens", None)
     payload["max_tokens"] = _output_limit(model, asked)
+    if "tools" not in model.capabilities:
+        payload.pop("tools", None)
+        payload.pop("tool_choice", None)
     return Call(
         model,
         request.model,
@@ -64,6 +70,7 @@ def _chat(model: Model, request: ChatRequest) -> Call:
         _worst(model, bound, payload["max_tokens"] * (request.n or 1)),
         text,
         _wants_usage(request),
+        choices=request.n or 1,
     )
 
 
@@ -86,6 +93,8 @@ def _completion(model: Model, request: CompletionRequest) -> Call:
         _worst(model, bound, payload["max_tokens"] * choices, prompts=len(prompts)),
         text,
         _wants_usage(request),
+        prompts=len(prompts),
+        choices=request.n or 1,
     )
 
 
@@ -111,7 +120,7 @@ def _expect(model: Model, kind: ModelKind, operation: str) -> None:
 
 def _check_tools(model: Model, request: ChatRequest) -> None:
     tools = request.tools or []
-    if tools and "tools" not in model.capabilities:
+    if tools and request.tool_choice != "none" and "tools" not in model.capabilities:
         raise InvalidRequest(
             f"{model.name} cannot call tools. Leave `tools` out, or take another model.", field="tools"
         )
@@ -130,6 +139,24 @@ def _check_tools(model: Model, request: ChatRequest) -> None:
         raise InvalidRequest(
             f"{model.name} cannot be forced to call a tool. Use tool_choice auto, or a JSON schema as response_format.",
             field="tool_choice",
+        )
+
+
+def _check_format(response_format: dict[str, Any] | None) -> None:
+    """Refuse here what a runtime might quietly ignore."""
+    if response_format is None:
+        return
+    kind = response_format.get("type")
+    if kind not in ("text", "json_object", "json_schema"):
+        raise InvalidRequest(
+            "response_format needs a type: text, json_object or json_schema.", field="response_format.type"
+        )
+    described = response_format.get("json_schema")
+    schema = described.get("schema") if isinstance(described, dict) else None
+    if kind == "json_schema" and not isinstance(schema, dict):
+        raise InvalidRequest(
+            "response_format of type json_schema needs json_schema.schema, an object.",
+            field="response_format.json_schema.schema",
         )
 
 

@@ -25,7 +25,7 @@ class ChunkStream:
         self._first: bytes | None = first
         self._rest = rest
         self._finish = finish
-        self._meter = StreamMeter(call.prompt_text)
+        self._meter = StreamMeter(call.prompt_text, prompts=call.prompts, choices=call.choices)
         self._head: dict[str, Any] = {}
         self.answer: Answer | None = None
 

@@ -51,7 +51,8 @@ class Screen:
 
     def check(self, right: bool, what: str) -> None:
         """Something that must hold, and whether it does."""
-        self._line(f"{INDENT}{'ok   ' if right else 'WRONG'}  {what}", "" if right else "bold red")
+        mark = ("ok       ", "green") if right else ("WRONG    ", "bold red")
+        self._console.print(Text.assemble(INDENT, mark, what), soft_wrap=True)
         self.wrong += not right
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -73,7 +73,7 @@ def streamed_answer(talk: Talk, screen: Screen, purse: Purse, key: Credential, m
                 piece = choice["delta"].get("content") or ""
                 text += piece
                 screen.piece(piece)
-    screen.say()
+    screen.say("\n")
     screen.check(bool(text.strip()), f"an answer of {len(text)} characters came")
     purse.charged("streamed answer", usage)
 

@@ -49,10 +49,15 @@ class GroupCommit(Generic[C, R]):
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain(), name="group-commit")
         try:
-            return await asyncio.shield(future)
+            return await future
         except asyncio.CancelledError:
-            await asyncio.wait([future])
+            await self._settled()
             raise
+
+    async def _settled(self) -> None:
+        """Wait until everything that is queued now is decided."""
+        if self._worker is not None:
+            await asyncio.wait([self._worker])
 
     async def _drain(self) -> None:
         try:
