@@ -172,6 +172,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     base.metrics.watch_holds_open(lambda: charges.running)
     limits = await stack.enter_async_context(open_limit_store(settings.limits, clock))
     objects = open_object_store(settings.files.store or (settings.data_dir.resolve() / "objects").as_uri(), ids)
+    stack.push_async_callback(objects.close)
     files = Files(database, clock, ids, objects, settings.files)
     catalogue = Catalogue(
         database,

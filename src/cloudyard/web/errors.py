@@ -44,6 +44,9 @@ STATUS_OF_CODE: Mapping[str, int] = MappingProxyType(
     {
         "unsupported_media_type": 415,
         "method_not_allowed": 405,
+        # RFC 9110, section 15.5.9: it is the client that was too slow
+        "form_stalled": 408,
+        "upload_lapsed": 408,
         # draft-ietf-httpapi-idempotency-key-header-07, section 2.7
         "idempotency_key_reused": 422,
     }

@@ -21,6 +21,8 @@ PREFIX = b"data:"
 DONE = b"[DONE]"
 WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 408, 409, 425, 429})
 DEFAULT_RETRY_SECONDS = 1.0
+TOO_LONG = "is too large to process"
+"""llama.cpp refuses an embedding input beyond its batch with a 500 that says so."""
 
 Headers = Callable[[], Mapping[str, str]]
 
@@ -127,6 +129,8 @@ def _unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
 def _failure(response: aiohttp.ClientResponse, body: bytes) -> DomainError:
     message = _message(body) or response.reason or "no reason given"
     details = {"status": response.status}
+    if TOO_LONG in message:
+        return ProviderRefused(f"The input is too long for the model: {message}", details=details)
     if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in WORTH_ANOTHER_TRY:
         return ProviderUnavailable(
             f"The provider failed with {response.status}: {message}",

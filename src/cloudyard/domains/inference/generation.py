@@ -75,7 +75,8 @@ class Generation:
                 await self._give_back(charge)
                 raise
             crash_point("inference.answered")
-            answer = await self._settle_whole(_Settlement(call, charge, deployment, context, also), body)
+            settlement = _Settlement(call, charge, deployment, context, also)
+            answer = await self._settle_whole(settlement, body)
             observed.answered(answer)
             return answer
 
@@ -166,8 +167,12 @@ class Generation:
         body["model"] = call.requested_model
         answer = Answer(body, call.model.name, settlement.deployment.name, usage, cost, outcome)
         body["usage"] = {**(body.get("usage") or {}), **usage_body(answer)}
-        writes = settlement.also(answer) if settlement.also is not None else ()
-        await self._charges.settle(charge, Usage(quantities, outcome, settlement.details(usage)), also=writes)
+        try:
+            writes = settlement.also(answer) if settlement.also is not None else ()
+            await self._charges.settle(charge, Usage(quantities, outcome, settlement.details(usage)), also=writes)
+        except Exception:
+            await self._give_back(charge)  # what cannot be recorded is not charged, and leaves no hold
+            raise
         return answer
 
 
