@@ -114,7 +114,7 @@ class Cloudyard:
     def balance(self) -> float:
         """Credits in the user's wallet."""
         answer = call("GET", self.base_url + WALLET_PATH, headers={"Authorization": f"Bearer {self.token}"})
-        return float(answer["data"]["balance"])
+        return float(answer["data"]["credits"])
 
     def verify_ledger(self) -> None:
         """Have Cloudyard recompute its whole ledger. Raises BenchError on any difference."""

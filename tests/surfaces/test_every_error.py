@@ -12,7 +12,7 @@ from cloudyard.surfaces.openai import OpenAIErrors
 from cloudyard.surfaces.pynode import PynodeErrors
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.errors import every_error
-from cloudyard.web.errors import STATUS_OF_KIND, ErrorRenderer, ProblemRenderer
+from cloudyard.web.errors import STATUS_OF_CODE, STATUS_OF_KIND, ErrorRenderer, ProblemRenderer
 
 RENDERERS: list[ErrorRenderer] = [
     ProblemRenderer(),
@@ -44,7 +44,8 @@ def test_every_failure_is_rendered(renderer: ErrorRenderer) -> None:
         rendered = renderer.render(error(MESSAGE), "req-1")
         assert rendered.status in set(HTTPStatus), error
         assert 400 <= rendered.status < 600, error
-        assert (rendered.status >= 500) == (STATUS_OF_KIND[error.kind] >= 500), error
+        usual = STATUS_OF_CODE.get(error.code, STATUS_OF_KIND[error.kind])
+        assert (rendered.status >= 500) == (usual >= 500), error
         assert msgspec.json.decode(rendered.body), error
         if error.kind is ErrorKind.UNAUTHENTICATED:
             assert rendered.status == 401, error

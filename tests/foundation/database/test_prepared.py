@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 from notes import notes, written
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
+from cloudyard.domains.audit.models import audit_entries
 from cloudyard.foundation.database import Database
-from cloudyard.foundation.database.prepared import KeyedRead, PreparedWrite
+from cloudyard.foundation.database.prepared import KeyedRead, PreparedInsert, PreparedUpdate
 from cloudyard.foundation.durable.idempotency import idempotency_keys
 
-ADD = PreparedWrite(insert(notes), ("id", "text", "at"))
-RENAME = PreparedWrite(
-    update(notes).where(notes.c.id == bindparam("note_id")).values(text=bindparam("words")), ("words", "note_id")
-)
+ADD = PreparedInsert(notes, ("id", "text", "at"))
+RENAME = PreparedUpdate(notes, ("text",))
 READ = KeyedRead(select(notes.c.id, notes.c.text, notes.c.at).order_by(notes.c.id), notes.c.text)
 NOW = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ async def test_keys_may_be_any_text_and_any_number(bare: Database) -> None:
 
 async def test_json_and_bytes(database: Database) -> None:
     names = ("scope", "key", "fingerprint", "status", "headers", "body", "expires_at")
-    add = PreparedWrite(insert(idempotency_keys), names)
+    add = PreparedInsert(idempotency_keys, names)
     headers = {"content-type": "text/plain", "x": "é"}
     await database.run(lambda c: add.run(c, [("s", "k", "f", 200, headers, b"\x00\xff", NOW)]))
     async with database.reading() as tx:
@@ -55,11 +55,20 @@ async def test_json_and_bytes(database: Database) -> None:
     assert row is not None and (row.headers, row.body, row.expires_at) == (headers, b"\x00\xff", NOW)
 
 
-def test_names_in_another_order_are_refused() -> None:
-    with pytest.raises(ValueError, match="in the order"):
-        PreparedWrite(insert(notes), ("text", "id"))
-    with pytest.raises(ValueError, match="in the order"):
-        PreparedWrite(
-            update(notes).where(notes.c.id == bindparam("note_id")).values(text=bindparam("words")),
-            ("note_id", "words"),
-        )
+async def test_rows_keep_their_order(database: Database) -> None:
+    """Numbers that the database gives out follow the order of the rows."""
+    add = PreparedInsert(audit_entries, ("at", "action", "subject", "details"))
+    actions = [f"action {number}" for number in range(300)]
+    await database.run(lambda c: add.run(c, [(NOW, action, "s", {"n": None}) for action in actions]))
+    async with database.reading() as tx:
+        rows = await tx.all(select(audit_entries).order_by(audit_entries.c.id))
+    assert [row.action for row in rows] == actions
+    assert {row.actor for row in rows} == {None} and rows[0].details == {"n": None}
+
+
+async def test_a_text_that_is_too_long_is_refused_and_not_cut(bare: Database) -> None:
+    if bare.dialect == "sqlite":
+        pytest.skip("SQLite does not enforce the length of a text")
+    with pytest.raises(DBAPIError, match="too long"):
+        await bare.run(lambda connection: ADD.run(connection, [(1, "does not fit in twenty", NOW)]))
+    assert await written(bare) == []

@@ -8,9 +8,11 @@ import httpx2
 import pytest
 from openai_stack import NANOS_PER_TOKEN, Caller, Stack
 
+from cloudyard.domains.inference.metering import TOKENS_A_MESSAGE, TOKENS_A_TEMPLATE
 from cloudyard.testing.upstream import PIECES, Behaviour
 
 PROMPT = "one two three"
+MOST_PROMPT_TOKENS = len(PROMPT) + TOKENS_A_MESSAGE + TOKENS_A_TEMPLATE
 ENDPOINTS: dict[str, dict[str, Any]] = {
     "/chat/completions": {"model": "parrot", "messages": [{"role": "user", "content": PROMPT}]},
     "/completions": {"model": "parrot", "prompt": PROMPT},
@@ -135,7 +137,7 @@ async def test_a_provider_that_reports_too_much_is_paid_no_more_than_was_held(st
     stack.upstream.behave(Behaviour(reported={"prompt_tokens": 3, "completion_tokens": 10**6, "total_tokens": 10**6}))
     body = {**ENDPOINTS["/chat/completions"], "max_tokens": 20}
     assert (await caller.client.post("/chat/completions", json=body)).status_code == 200
-    assert 3 < await stack.spent(caller) <= 20 + len(PROMPT) + 8
+    assert 3 < await stack.spent(caller) <= 20 + MOST_PROMPT_TOKENS
 
 
 @every_generating
@@ -202,7 +204,7 @@ async def test_a_client_that_leaves_in_mid_stream_pays_for_what_was_generated(
 async def test_a_hundred_calls_on_credit_for_ten(stack: Stack) -> None:
     """What the wallet can pay is served and no more, and nothing is left held."""
     body = {**ENDPOINTS["/chat/completions"], "max_tokens": 7}
-    most = len(PROMPT) + 8 + 7
+    most = MOST_PROMPT_TOKENS + 7
     caller = await stack.caller(nanos=10 * most * NANOS_PER_TOKEN)
     stack.upstream.behave(Behaviour(pause=0.05))
     client = await stack.client(caller.key, connections=100)

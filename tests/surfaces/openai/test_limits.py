@@ -25,7 +25,7 @@ async def test_without_credit_nothing_is_served(stack: Stack, path: str) -> None
 
 
 async def test_a_key_spends_no_more_than_its_cap(stack: Stack) -> None:
-    caller = await stack.caller(spend_cap_nanos=40 * NANOS_PER_TOKEN)
+    caller = await stack.caller(spend_cap_nanos=105 * NANOS_PER_TOKEN)
     body = {**CHAT, "max_tokens": 7}
     statuses = [(await caller.client.post("/chat/completions", json=body)) for _ in range(4)]
     assert [response.status_code for response in statuses] == [200, 200, 402, 402]

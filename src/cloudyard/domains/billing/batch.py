@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from cloudyard.domains.billing.models import usage_records
 from cloudyard.domains.billing.prices import Meter, Price
@@ -14,14 +14,14 @@ from cloudyard.domains.billing.spend_caps import Budgets
 from cloudyard.domains.ledger import Hold, HoldNotOpen, HoldState, LedgerBatch, wallet_of
 from cloudyard.domains.ledger.records import REVENUE
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database.prepared import PreparedWrite
+from cloudyard.foundation.database.prepared import PreparedInsert
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.ids import Ids
 
 Write = Callable[[Connection], None]
 
-_ADD_USAGE = PreparedWrite(
-    insert(usage_records),
+_ADD_USAGE = PreparedInsert(
+    usage_records,
     (
         "id",
         "user_id",

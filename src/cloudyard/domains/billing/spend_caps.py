@@ -3,22 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 
 from cloudyard.domains.billing.errors import SpendCapReached
 from cloudyard.domains.billing.models import budgets
 from cloudyard.domains.ledger import Hold
-from cloudyard.foundation.database.prepared import KeyedRead, PreparedWrite
+from cloudyard.foundation.database.prepared import KeyedRead, PreparedUpdate
 from cloudyard.foundation.database.upsert import insert_or_ignore
 
 _READ = KeyedRead(select(budgets).order_by(budgets.c.id).with_for_update(), budgets.c.id)
 
-_SET = PreparedWrite(
-    update(budgets)
-    .where(budgets.c.id == bindparam("budget_id"))
-    .values(spent_nanos=bindparam("spent"), held_nanos=bindparam("held")),
-    ("spent", "held", "budget_id"),
-)
+_SET = PreparedUpdate(budgets, ("spent_nanos", "held_nanos"))
 
 
 @dataclass(slots=True)

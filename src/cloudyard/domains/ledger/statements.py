@@ -1,9 +1,9 @@
 """The statements of the hot path: what every charge reads and writes."""
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import func, select
 
 from cloudyard.domains.ledger.models import accounts, holds, postings, statement_lines, transactions
-from cloudyard.foundation.database.prepared import KeyedRead, PreparedWrite
+from cloudyard.foundation.database.prepared import KeyedRead, PreparedInsert, PreparedUpdate
 
 READ_HOLDS = KeyedRead(select(holds).order_by(holds.c.id).with_for_update(), holds.c.id)
 
@@ -27,32 +27,21 @@ READ_POSTED = KeyedRead(
     transactions.c.idempotency_key,
 )
 
-ADD_TRANSACTIONS = PreparedWrite(
-    insert(transactions), ("id", "kind", "idempotency_key", "description", "actor", "details", "created_at")
+ADD_TRANSACTIONS = PreparedInsert(
+    transactions, ("id", "kind", "idempotency_key", "description", "actor", "details", "created_at")
 )
 
-ADD_POSTINGS = PreparedWrite(insert(postings), ("transaction_id", "account_id", "amount_nanos", "balance_nanos"))
+ADD_POSTINGS = PreparedInsert(postings, ("transaction_id", "account_id", "amount_nanos", "balance_nanos"))
 
-ADD_LINES = PreparedWrite(
-    insert(statement_lines),
+ADD_LINES = PreparedInsert(
+    statement_lines,
     ("user_id", "number", "transaction_id", "kind", "amount_nanos", "balance_nanos", "description", "created_at"),
 )
 
-ADD_HOLDS = PreparedWrite(
-    insert(holds),
-    ("id", "user_id", "amount_nanos", "captured_nanos", "state", "budget_id", "expires_at", "created_at"),
+ADD_HOLDS = PreparedInsert(
+    holds, ("id", "user_id", "amount_nanos", "captured_nanos", "state", "budget_id", "expires_at", "created_at")
 )
 
-END_HOLDS = PreparedWrite(
-    update(holds)
-    .where(holds.c.id == bindparam("hold_id"))
-    .values(state=bindparam("ended_as"), captured_nanos=bindparam("captured"), ended_at=bindparam("now")),
-    ("captured", "ended_as", "now", "hold_id"),
-)
+END_HOLDS = PreparedUpdate(holds, ("captured_nanos", "state", "ended_at"))
 
-SET_BALANCES = PreparedWrite(
-    update(accounts)
-    .where(accounts.c.id == bindparam("account_id"))
-    .values(balance_nanos=bindparam("nanos"), statement_lines=bindparam("lines"), updated_at=bindparam("now")),
-    ("nanos", "lines", "now", "account_id"),
-)
+SET_BALANCES = PreparedUpdate(accounts, ("balance_nanos", "statement_lines", "updated_at"))
