@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.ledger import (
