@@ -72,6 +72,7 @@ def _front(
         models=lambda: [_model_line(services, model) for model in services.catalogue.models()],
         uptime=uptime,
         default_model=services.catalogue.default_chat_model(),
+        recovery=services.recovery,
     )
 
 

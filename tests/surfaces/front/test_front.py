@@ -31,8 +31,9 @@ Open = Callable[[Sequence[Finding]], TestClient]
 @pytest.fixture
 def open_door(sqlite_database: Database, tmp_path: Path) -> Open:
     clock, ids = SystemClock(), SystemIds()
+    identity = identity_parts(sqlite_database, clock, ids, Outbox(clock), tmp_path / "mail")
     parts = GateParts(
-        sessions=identity_parts(sqlite_database, clock, ids, Outbox(clock), tmp_path / "mail").sessions,
+        sessions=identity.sessions,
         limits=None,
         clock=clock,
         ids=ids,
@@ -53,6 +54,7 @@ def open_door(sqlite_database: Database, tmp_path: Path) -> Open:
             models=lambda: [ModelLine("small-model", "chat", "ready", "0.15", "0.6")],
             uptime=lambda: 12.7,
             default_model="small-model",
+            recovery=identity.recovery,
         )
         return TestClient(
             Gate(create_app(front), POLICY, ProblemRenderer(), parts), base_url="http://yard.example:8000"

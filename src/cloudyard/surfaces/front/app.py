@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from cloudyard.surfaces.front import account_links
 from cloudyard.surfaces.front.content import Front
 from cloudyard.surfaces.front.page import render_page
 from cloudyard.web.errors import ProblemRenderer, install_error_handlers
@@ -14,7 +15,7 @@ from cloudyard.web.health import Finding
 PAGE = "/"
 HEALTH = "/health"
 READY = "/ready"
-PATHS = (PAGE, HEALTH, READY)
+PATHS = (PAGE, HEALTH, READY, *account_links.PATHS)
 
 READ = ["GET", "HEAD"]
 FRESH = {"Cache-Control": "no-store"}
@@ -42,6 +43,7 @@ def create_app(front: Front) -> FastAPI:
 
     for path, endpoint in ((PAGE, page), (HEALTH, health), (READY, ready)):
         app.add_api_route(path, endpoint, methods=READ, include_in_schema=False)
+    account_links.add_account_links(app, front.recovery)
     return app
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from cloudyard.domains.identity import Recovery
 from cloudyard.web.health import Finding
 
 
@@ -38,4 +39,5 @@ class Front:
     models: Callable[[], Sequence[ModelLine]]
     uptime: Callable[[], float]
     default_model: str
+    recovery: Recovery
     register_path: str = "/pynode/api/auth/register"

@@ -10,13 +10,15 @@ STYLE = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
 
 _STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 
+_CONTENT_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'; form-action "
+)
+FORM_POLICY = _CONTENT_POLICY + "'self'"
+
 POLICY = SurfacePolicy(
     name="front",
     title="Cloudyard",
     prefix="/",
     ungated=under("/"),
-    content_policy=(
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    content_policy=_CONTENT_POLICY + "'none'",
 )
