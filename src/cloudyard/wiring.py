@@ -43,6 +43,8 @@ from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import Metrics, Tracing, configure_tracing
 
 EVENTS_KEPT = timedelta(days=7)
+CATALOGUE_SECONDS = 5.0
+"""How soon this process learns of a model or price that another one added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,8 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
             "schedules": Scheduler(database, clock, jobs).run,
             "holds": keeper,
             "activity": identity.activity.run,
+            "catalogue": every(clock, CATALOGUE_SECONDS, catalogue.load),
+            "prices": every(clock, CATALOGUE_SECONDS, prices.load),
         },
     )
     return Services(

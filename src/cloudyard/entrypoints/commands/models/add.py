@@ -45,13 +45,13 @@ def add(
 ) -> None:
     """Add a model, or replace one that was added before: a GGUF file, or a model of an OpenAI-compatible server.
 
-    A running server serves it after a restart. Its key is stored encrypted.
+    A running server serves it within seconds. Its key is stored encrypted.
     """
     deployment = _deployment(gguf, base_url, upstream_model, api_key)
     model = ModelSettings(kind=kind, context_length=context_length, deployments=[deployment], provider=deployment.name)
     prices = [_price(Meter.INPUT_TOKEN, input_usd), _price(Meter.OUTPUT_TOKEN, output_usd)]
     asyncio.run(_add(settings_for(data_dir), name, model, prices))
-    typer.echo(f"{name} was added. A server that is running serves it after a restart.")
+    typer.echo(f"{name} was added. A server that is running serves it within seconds.")
 
 
 def _deployment(
