@@ -43,6 +43,7 @@ from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import Metrics, Tracing, configure_tracing
 
 EVENTS_KEPT = timedelta(days=7)
+SETTLED_WITHIN_SECONDS = 10.0
 CATALOGUE_SECONDS = 5.0
 """How soon this process learns of a model or price that another one added."""
 
@@ -114,7 +115,8 @@ class Services:
         await self.catalogue.load()
 
     async def stop(self) -> None:
-        """End background work."""
+        """End background work, once what is open has been settled."""
+        await self.charges.ended(SETTLED_WITHIN_SECONDS)
         await self.background.stop()
         await self.activity.flush()
 

@@ -62,12 +62,11 @@ async def serve(settings: Settings, when_ready: Ready = lambda url: None) -> Non
             log.info("database brought up to date", database=services.database.dialect)
         await services.load()
         await _ensure_admin(services)
+        server = _Server(_config(build_application(services), settings), lambda: when_ready(url))
         services.background.start()
-        await _start_models(services)
-        app = build_application(services)
-        server = _Server(_config(app, settings), lambda: when_ready(url))
-        log.info("serving", url=url, profile=settings.profile.value)
         try:
+            await _start_models(services)
+            log.info("serving", url=url, profile=settings.profile.value)
             await server.serve(sockets=list(sockets))
         finally:
             log.info("stopping")

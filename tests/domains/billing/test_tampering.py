@@ -5,11 +5,13 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import Connection, event
 
-from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, Usage
+from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, Usage, verify
 from cloudyard.testing.factories import Books
 
 CALL = Meter.CALL
@@ -259,3 +261,25 @@ def test_every_problem_that_verification_knows_has_its_deed() -> None:
     code = "\n".join(file.read_text() for file in files)
     known = set(re.findall(r'Discrepancy\(\s*f"[^"]+",\s*"([^"]+)"', code))
     assert known == {problem.partition(": ")[2] for problem, _ in DEEDS.values()}
+
+
+async def test_every_check_looks_rows_up_instead_of_reading_a_table_for_each_row(
+    scene: Scene, database_url: str
+) -> None:
+    """SQLite's plans show it: a table scanned within a join makes the time grow with the square of the charges."""
+    if not database_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL plans by the number of rows, so that a small database says nothing")
+    plans: list[str] = []
+
+    def explain(connection: Connection) -> None:
+        def before(_connection: Connection, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.lstrip().startswith("SELECT"):
+                cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans.extend(row[3] for row in cursor.fetchall())
+
+        event.listen(connection, "before_cursor_execute", before)
+        verify(connection)
+
+    await scene.books.database.run(explain)
+    assert len(plans) > 30
+    assert [step for step in plans if step.startswith("SCAN") and "LEFT-JOIN" in step] == []

@@ -173,12 +173,13 @@ async def test_of_two_that_wait_for_each_other_one_is_run_again(postgres_databas
 
 @every_use
 async def test_a_folder_that_cannot_be_written(tmp_path: Path, use: Use) -> None:
+    of_other_tests = _driver_threads()
     blocked = tmp_path / "file.db"
     blocked.mkdir()
     database = Database(f"sqlite:///{blocked}")
     await refused(use, database)
     await database.close()
-    await until(_no_thread_is_left)
+    await until(lambda: _driver_threads() <= of_other_tests)
 
 
 @every_use
@@ -287,9 +288,9 @@ async def _close_others(database: Database) -> None:
     await asyncio.sleep(0.05)
 
 
-def _no_thread_is_left() -> bool:
+def _driver_threads() -> set[threading.Thread]:
     """The driver's thread of a connection that could not be opened ends a moment later, and wants the loop for it."""
-    return not any("_connection_worker_thread" in thread.name for thread in threading.enumerate())
+    return {thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name}
 
 
 async def _until_it_does_not_fit(database: Database) -> None:

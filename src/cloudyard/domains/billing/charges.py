@@ -23,13 +23,16 @@ from cloudyard.domains.ledger.models import holds
 from cloudyard.domains.ledger.repository import expired_hold_ids
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
-from cloudyard.foundation.database import Database, GroupCommit
+from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
+from cloudyard.foundation.durable.leases import backoff
 from cloudyard.foundation.errors import DomainError, InvalidInput
 from cloudyard.foundation.ids import Ids
 
 log = structlog.get_logger(__name__)
 
 EXPIRED_AT_ONCE = 500
+LATE_ATTEMPTS = 60
+LOOK_SECONDS = 0.05
 
 
 class UsageOutcome(StrEnum):
@@ -93,6 +96,7 @@ class Charges:
         self._hold_life = hold_life
         self._commits: GroupCommit[Command, Outcome] = GroupCommit(database, ChargeBatch(clock, ids))
         self._running: set[str] = set()
+        self._late: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
@@ -151,6 +155,37 @@ class Charges:
             self._running.discard(charge.hold_id)
         crash_point("charge.settled")
         return settlement
+
+    def settle_later(self, charge: Charge, usage: Usage, *, also: tuple[Write, ...] = ()) -> None:
+        """Settle what was delivered already as soon as the database can be used again.
+
+        Until then the hold is kept from expiring, for as long as this process lives.
+        """
+        self._running.add(charge.hold_id)
+        task = asyncio.create_task(self._settle_until_done(charge, usage, also), name=f"settle {charge.hold_id}")
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _settle_until_done(self, charge: Charge, usage: Usage, also: tuple[Write, ...]) -> None:
+        for attempt in range(1, LATE_ATTEMPTS + 1):
+            await self._clock.sleep(backoff(attempt, largest=60).total_seconds())
+            try:
+                await self.settle(charge, usage, also=also)
+            except DatabaseUnavailable:
+                self._running.add(charge.hold_id)
+            except DomainError as error:
+                log.error("late settlement refused", hold=charge.hold_id, error=error.message)
+                return
+            else:
+                return
+        self._running.discard(charge.hold_id)
+        log.error("late settlement given up", hold=charge.hold_id)
+
+    async def ended(self, timeout: float) -> None:
+        """Return once no charge is open here, or after `timeout` seconds (at shutdown)."""
+        until = self._clock.monotonic() + timeout
+        while self._running and self._clock.monotonic() < until:
+            await self._clock.sleep(LOOK_SECONDS)
 
     async def release(self, charge: Charge, reason: str) -> None:
         """Give everything back: nothing was used. Raises `HoldNotOpen` if the hold expired."""

@@ -24,6 +24,7 @@ class Conversations:
 
     def new_turn(self, user_id: str, *, message: str, response: str, model: str) -> tuple[Turn, Write]:
         """A turn, and the write that keeps it (to run in the transaction that charges for it)."""
+        response = response.replace("\x00", "\ufffd")  # no database keeps a NUL, and a model may write one
         turn = Turn(self._ids.new(), user_id, message, response, model, self._clock.now())
         values = {
             "id": turn.id,

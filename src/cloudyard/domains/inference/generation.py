@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from cloudyard.domains.billing import Charge, Charges, Payer, PriceBook, Usage, UsageOutcome
+from cloudyard.domains.billing import Charge, Charges, Payer, Price, PriceBook, Usage, UsageOutcome
 from cloudyard.domains.billing.batch import Write
 from cloudyard.domains.billing.prices import Meter
 from cloudyard.domains.identity import Principal, Scope
@@ -27,6 +27,7 @@ from cloudyard.domains.inference.routing import Router
 from cloudyard.domains.inference.streaming import ChunkStream, usage_body
 from cloudyard.domains.inference.token_counting import TokenCounter
 from cloudyard.foundation.crash_points import crash_point
+from cloudyard.foundation.database import DatabaseUnavailable
 from cloudyard.foundation.durable import to_its_end
 from cloudyard.foundation.errors import DomainError
 
@@ -98,7 +99,7 @@ class Generation:
                 await self._give_back(charge)
                 raise
             observed.first_token()
-            settlement = _Settlement(call, charge, deployment, context, also)
+            settlement = _Settlement(call, charge, deployment, context, also, delivers_as_it_goes=True)
 
             async def finish(meter: StreamMeter, outcome: UsageOutcome) -> Answer:
                 answer = await self._settle_stream(settlement, meter, outcome)
@@ -124,7 +125,7 @@ class Generation:
         payer = Payer(principal.user_id, key.id if key else None, key.spend_cap_nanos if key else None)
         price = self._prices.current(call.model.sku)
         description = f"{call.operation} with {call.requested_model}"
-        return await self._charges.open(payer, price, call.worst, description)
+        return await self._charges.open(payer, price, {**call.worst, **_each_call(price)}, description)
 
     async def _give_back(self, charge: Charge) -> None:
         try:
@@ -162,14 +163,22 @@ class Generation:
         self, settlement: "_Settlement", body: dict[str, Any], usage: TokenUsage, outcome: UsageOutcome
     ) -> Answer:
         call, charge = settlement.call, settlement.charge
-        quantities = {Meter.INPUT_TOKEN: usage.prompt, Meter.OUTPUT_TOKEN: usage.completion}
+        quantities = {Meter.INPUT_TOKEN: usage.prompt, Meter.OUTPUT_TOKEN: usage.completion, **_each_call(charge.price)}
         cost = charge.amount_of(quantities)
         body["model"] = call.requested_model
         answer = Answer(body, call.model.name, settlement.deployment.name, usage, cost, outcome)
         body["usage"] = {**(body.get("usage") or {}), **usage_body(answer)}
+        used = Usage(quantities, outcome, settlement.details(usage))
+        writes: tuple[Write, ...] = ()
         try:
             writes = settlement.also(answer) if settlement.also is not None else ()
-            await self._charges.settle(charge, Usage(quantities, outcome, settlement.details(usage)), also=writes)
+            await self._charges.settle(charge, used, also=writes)
+        except DatabaseUnavailable:
+            if settlement.delivers_as_it_goes:
+                self._charges.settle_later(charge, used, also=writes)
+            else:
+                await self._give_back(charge)
+            raise
         except Exception:
             await self._give_back(charge)  # what cannot be recorded is not charged, and leaves no hold
             raise
@@ -185,6 +194,7 @@ class _Settlement:
     deployment: Deployment
     context: CallContext
     also: Also | None
+    delivers_as_it_goes: bool = False
 
     def details(self, usage: TokenUsage) -> dict[str, object]:
         """What the usage record keeps beside quantities and price."""
@@ -197,3 +207,8 @@ class _Settlement:
             "deployment": self.deployment.name,
             "estimated": usage.estimated,
         }
+
+
+def _each_call(price: Price) -> dict[Meter, int]:
+    """The call itself, where its price has a line for that."""
+    return {Meter.CALL: 1} if price.line(Meter.CALL) else {}

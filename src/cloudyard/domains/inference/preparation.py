@@ -1,5 +1,6 @@
 """Turning a request into a call: what is sent, what it may cost at worst, and what is refused up front."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from cloudyard.domains.inference.requests import ChatRequest, CompletionRequest,
 CHAT_PATH = "/chat/completions"
 COMPLETION_PATH = "/completions"
 EMBEDDING_PATH = "/embeddings"
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Request = ChatRequest | CompletionRequest | EmbeddingRequest
 
@@ -48,7 +50,8 @@ def _chat(model: Model, request: ChatRequest) -> Call:
     _expect(model, ModelKind.CHAT, "chat")
     _check_tools(model, request)
     _check_format(request.response_format)
-    text = "\n".join(message.text for message in request.messages)
+    text = "\n".join(message.everything for message in request.messages)
+    _check_text(text, "messages")
     if not text.strip():
         raise InvalidRequest("The messages are empty. Give at least one some text.", field="messages")
     bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(request.messages) + TOKENS_A_TEMPLATE
@@ -80,6 +83,7 @@ def _completion(model: Model, request: CompletionRequest) -> Call:
     if any(not prompt for prompt in prompts):
         raise InvalidRequest("The prompt is empty. Give it at least one character.", field="prompt")
     text = "\n".join(prompts)
+    _check_text(text, "prompt")
     payload = _payload(request)
     payload["max_tokens"] = _output_limit(model, request.max_tokens)
     bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(prompts)
@@ -103,6 +107,7 @@ def _embedding(model: Model, request: EmbeddingRequest) -> Call:
     bound = sum(most_tokens_of(text) + TOKENS_A_MESSAGE for text in request.texts)
     worst = {Meter.INPUT_TOKEN: min(bound, model.context_length * len(request.texts))}
     text = "\n".join(request.texts)
+    _check_text(text, "input")
     return Call(model, request.model, "embeddings", EMBEDDING_PATH, _payload(request), worst, text)
 
 
@@ -140,6 +145,12 @@ def _check_tools(model: Model, request: ChatRequest) -> None:
             f"{model.name} cannot be forced to call a tool. Use tool_choice auto, or a JSON schema as response_format.",
             field="tool_choice",
         )
+
+
+def _check_text(text: str, field: str) -> None:
+    """Refuse before anything is held what no database can keep."""
+    if UNSTORABLE.search(text):
+        raise InvalidRequest("The text has NUL characters or halves of surrogate pairs. Leave them out.", field=field)
 
 
 def _check_format(response_format: dict[str, Any] | None) -> None:

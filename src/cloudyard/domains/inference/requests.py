@@ -50,6 +50,19 @@ class Message(Struct, frozen=True, omit_defaults=True):
     tool_call_id: str | None = None
 
     @property
+    def everything(self) -> str:
+        """All that a model reads of it: its text, names, ids and tool calls."""
+        calls = [
+            piece for call in self.tool_calls or () for piece in (call.id, call.function.name, call.function.arguments)
+        ]
+        return (
+            "\n".join([self.text, self.name or "", self.tool_call_id or "", *calls]) if self._has_more() else self.text
+        )
+
+    def _has_more(self) -> bool:
+        return self.tool_calls is not None or self.name is not None or self.tool_call_id is not None
+
+    @property
     def text(self) -> str:
         """All its text."""
         if isinstance(self.content, list):

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cloudyard.domains.inference.errors import ModelBusy, ProviderUnavailable
 from cloudyard.domains.inference.records import Deployment, Model
@@ -24,16 +24,13 @@ class _State:
     credit: int = 0
 
 
-@dataclass(slots=True)
-class _Queue:
-    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A call that waits for room on one of its deployments."""
 
-    def wake_one(self) -> None:
-        while self.waiting:
-            future = self.waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
+    candidates: list[Deployment]
+    woken: asyncio.Future[None] | None = None
+    waited_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class Router:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._states: dict[tuple[str, str], _State] = {}
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, deque[_Waiter]] = {}
 
     def slot(self, model: Model, excluded: Set[str] = frozenset()) -> "Slot":
         """Room on a deployment, none of those excluded, for as long as the context lasts."""
@@ -91,10 +88,15 @@ class Router:
             raise ProviderUnavailable(
                 f"No deployment of {model.name} can be reached. Try again shortly.", retry_after=1
             )
-        queue = self._queues.setdefault(model.name, _Queue())
-        deployment = self._choose(candidates) if not queue.waiting else None
+        queue = self._queues.setdefault(model.name, deque())
+        deployment = self._choose(candidates) if not queue else None
+        if deployment is None and len(queue) >= model.max_queue:
+            raise ModelBusy(
+                f"{model.name} is busy and {model.max_queue} calls wait already. Try again shortly.", retry_after=1
+            )
+        waiter = _Waiter(candidates)
         while deployment is None:
-            await self._wait(model, queue)
+            await self._wait(model.name, waiter)
             deployment = self._choose(candidates)
         self._state(deployment).in_flight += 1
         return deployment
@@ -102,7 +104,7 @@ class Router:
     def leave(self, deployment: Deployment) -> None:
         """Give a slot back."""
         self._state(deployment).in_flight -= 1
-        self._queues[deployment.model].wake_one()
+        self._wake(deployment.model)
 
     def succeeded(self, deployment: Deployment) -> None:
         """Note a good answer."""
@@ -154,16 +156,30 @@ class Router:
     def _has_room(self, deployment: Deployment) -> bool:
         return self._state(deployment).in_flight < deployment.max_concurrency
 
-    async def _wait(self, model: Model, queue: _Queue) -> None:
-        if len(queue.waiting) >= model.max_queue:
-            raise ModelBusy(
-                f"{model.name} is busy and {model.max_queue} calls wait already. Try again shortly.", retry_after=1
-            )
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.waiting.append(future)
+    async def _wait(self, model: str, waiter: "_Waiter") -> None:
+        """Wait for room; one who waited before and was overtaken waits at the front."""
+        queue = self._queues[model]
+        waiter.woken = asyncio.get_running_loop().create_future()
+        if waiter.waited_before:
+            queue.appendleft(waiter)
+        else:
+            queue.append(waiter)
+        waiter.waited_before = True
         try:
-            await future
+            await waiter.woken
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                queue.wake_one()
+            if waiter in queue:
+                queue.remove(waiter)
+            else:
+                self._wake(model)  # it was woken for room that it will not use
             raise
+
+    def _wake(self, model: str) -> None:
+        """Wake the first who can use the room that there is now."""
+        queue = self._queues[model]
+        for waiter in queue:
+            if any(self._has_room(deployment) for deployment in waiter.candidates):
+                queue.remove(waiter)
+                if waiter.woken is not None and not waiter.woken.done():
+                    waiter.woken.set_result(None)
+                return

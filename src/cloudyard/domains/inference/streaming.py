@@ -1,5 +1,6 @@
 """A charged stream: chunks for the caller, and a settlement however it ends."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ class ChunkStream:
         self._finish = finish
         self._meter = StreamMeter(call.prompt_text, prompts=call.prompts, choices=call.choices)
         self._head: dict[str, Any] = {}
+        self._ending: asyncio.Future[Answer] | None = None
         self.answer: Answer | None = None
 
     @property
@@ -61,8 +63,13 @@ class ChunkStream:
 
     async def end(self, outcome: UsageOutcome) -> Answer:
         """Settle what was generated; a second call changes nothing."""
-        if self.answer is None:
-            self.answer = await self._finish(self._meter, outcome)
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._finish(self._meter, outcome))
+        try:
+            self.answer = await asyncio.shield(self._ending)
+        except asyncio.CancelledError:
+            await asyncio.wait([self._ending])
+            raise
         return self.answer
 
     def _seen(self, data: bytes) -> list[dict[str, Any]]:

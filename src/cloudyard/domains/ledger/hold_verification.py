@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, String, and_, case, cast, func, or_, select
 
 from cloudyard.domains.ledger.models import holds, postings, transactions
 from cloudyard.domains.ledger.records import REVENUE, AccountKind, Discrepancy, EntryKind, HoldState
@@ -10,18 +10,22 @@ from cloudyard.domains.ledger.records import REVENUE, AccountKind, Discrepancy, 
 _KINDS = (EntryKind.HOLD, EntryKind.USAGE, EntryKind.RELEASE)
 _SUMS = ("set_aside", "given_up", "taken", "revenue")
 
+_hold_id = cast(func.substr(transactions.c.idempotency_key, func.length(transactions.c.kind) + 2), String)
+
 _moves = (
     select(
-        func.substr(transactions.c.idempotency_key, func.length(transactions.c.kind) + 2).label("hold_id"),
-        transactions.c.id.label("transaction_id"),
+        _hold_id.label("hold_id"),
         transactions.c.kind,
         postings.c.account_id,
-        postings.c.amount_nanos,
+        func.min(transactions.c.id).label("transaction_id"),
+        func.sum(postings.c.amount_nanos).label("amount_nanos"),
     )
     .join(postings, postings.c.transaction_id == transactions.c.id)
     .where(transactions.c.kind.in_([kind.value for kind in _KINDS]))
+    .group_by(_hold_id, transactions.c.kind, postings.c.account_id)
     .subquery("moves")
 )
+"""What each kind of transaction did to each account for a hold. Grouped and cast, so that SQLite can look it up."""
 
 
 def wrong_holds(connection: Connection) -> Iterator[Discrepancy]:

@@ -89,8 +89,8 @@ class Database:
         return await self._run_once(work)
 
     async def ping(self) -> None:
-        """Prove that the database answers; raises `DatabaseUnavailable`."""
-        async with self.reading() as tx:
+        """Prove that the database answers and can be written to; raises `DatabaseUnavailable`."""
+        async with self.transaction() as tx:
             await tx.execute(text("SELECT 1"))
 
     async def close(self) -> None:

@@ -19,7 +19,27 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
-_Member = tuple[C, asyncio.Future[R]]
+
+
+class _Member(Generic[C, R]):
+    """A command and its caller. `decided` exists only where the caller was cancelled and waits for that alone."""
+
+    __slots__ = ("command", "decided", "future")
+
+    def __init__(self, command: C, future: asyncio.Future[R]) -> None:
+        self.command = command
+        self.future = future
+        self.decided: asyncio.Event | None = None
+
+    def resolve(self, outcome: R | BaseException) -> None:
+        if self.decided is not None:
+            self.decided.set()
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
 
 
 class GroupCommit(Generic[C, R]):
@@ -44,20 +64,17 @@ class GroupCommit(Generic[C, R]):
         A command is never undone by cancelling its caller; a cancelled caller goes on only once its command is
         decided, so that what it undoes then cannot overtake it.
         """
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        member: _Member[C, R] = _Member(command, asyncio.get_running_loop().create_future())
+        self._waiting.append(member)
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain(), name="group-commit")
         try:
-            return await future
+            return await member.future
         except asyncio.CancelledError:
-            await self._settled()
+            if member.future.cancelled() and self._worker is not None:
+                member.decided = asyncio.Event()
+                await member.decided.wait()
             raise
-
-    async def _settled(self) -> None:
-        """Wait until everything that is queued now is decided."""
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
 
     async def _drain(self) -> None:
         try:
@@ -72,7 +89,7 @@ class GroupCommit(Generic[C, R]):
             self._worker = None
 
     async def _commit(self, group: Sequence[_Member[C, R]]) -> None:
-        commands = [command for command, _ in group]
+        commands = [member.command for member in group]
         try:
             outcomes = await self._database.run(lambda connection: self._apply(connection, commands))
         except DatabaseUnavailable as error:
@@ -83,8 +100,8 @@ class GroupCommit(Generic[C, R]):
             _cancel(group)
             raise
         else:
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                _resolve(future, outcome)
+            for member, outcome in zip(group, outcomes, strict=True):
+                member.resolve(outcome)
 
     async def _commit_apart(self, group: Sequence[_Member[C, R]], error: Exception) -> None:
         """One bad command must not fail its neighbours: halve the group until it stands alone."""
@@ -97,19 +114,12 @@ class GroupCommit(Generic[C, R]):
 
 
 def _fail(group: Sequence[_Member[C, R]], error: Exception) -> None:
-    for _, future in group:
-        _resolve(future, error)
+    for member in group:
+        member.resolve(error)
 
 
 def _cancel(group: Iterable[_Member[C, R]]) -> None:
-    for _, future in group:
-        future.cancel()
-
-
-def _resolve(future: asyncio.Future[R], outcome: R | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+    for member in group:
+        member.future.cancel()
+        if member.decided is not None:
+            member.decided.set()

@@ -14,9 +14,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def remove(name: Annotated[str, typer.Argument(help="The model's name.")], data_dir: DataDir = None) -> None:
-    """Remove a model that was added with `cloudyard models add`; its file stays. A running server needs a restart."""
+    """Remove a model that was added with `cloudyard models add`; its file stays."""
     asyncio.run(_remove(settings_for(data_dir), name))
-    typer.echo(f"{name} was removed. A server that is running knows it until it is restarted.")
+    typer.echo(f"{name} was removed. A server that is running drops it within seconds.")
 
 
 async def _remove(settings: Settings, name: str) -> None:
