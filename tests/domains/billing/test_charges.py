@@ -1,7 +1,10 @@
 """The charge around a billable call, whole, cut short, expired, capped."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +16,12 @@ from cloudyard.domains.billing.batch import ChargeBatch, Expire
 from cloudyard.domains.billing.models import budgets
 from cloudyard.domains.ledger import EntryKind, HoldNotOpen, HoldState, InsufficientCredits
 from cloudyard.domains.ledger.models import holds
-from cloudyard.foundation.database import Database, GroupCommit
+from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
 from cloudyard.foundation.errors import InvalidInput
+from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.factories import HOLD_LIFE, Books, open_books
+from cloudyard.testing.tables import create_tables
 
 CALL, INPUT, OUTPUT = Meter.CALL, Meter.INPUT_TOKEN, Meter.OUTPUT_TOKEN
 LIFE = HOLD_LIFE.total_seconds()
@@ -386,3 +391,57 @@ async def test_a_longer_life_for_a_hold(database: Database, clock: ManualClock, 
     user, price = await books.user(100), await books.price(1)
     charge = await patient.open(user, price)
     assert (await hold(books, charge)).expires_at == clock.now() + timedelta(hours=1)
+
+
+async def test_a_settlement_that_the_database_refused_is_made_as_soon_as_it_can_be(
+    tmp_path: Path, clock: ManualClock, ids: SystemIds
+) -> None:
+    """Another process holds the file; meanwhile the hold does not expire."""
+    file = tmp_path / "held.db"
+    database = Database(f"sqlite:///{file}", busy_timeout_ms=50)
+    await create_tables(database)
+    books = open_books(database, clock, ids)
+    user, price = await books.user(1000), await books.price(10)
+    charge = await books.open(user, price, {CALL: 5})
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailable):
+            await books.charges.settle(charge, Usage({CALL: 3}))
+        books.charges.settle_later(charge, Usage({CALL: 3}))
+        assert books.charges.running == 1
+        clock.advance(2)
+        await asyncio.sleep(0.2)
+        assert await balances(books, user) == (950, 50)
+        assert books.charges.running == 1
+        other.execute("ROLLBACK")
+    ended = asyncio.create_task(books.charges.ended(1000))
+    while not ended.done():
+        clock.advance(1)
+        await asyncio.sleep(0.01)
+    assert await balances(books, user) == (970, 0)
+    assert await books.discrepancies() == []
+    await database.close()
+
+
+async def test_a_late_settlement_of_a_hold_that_is_gone_is_given_up(
+    books: Books, user: str, price: Price, clock: ManualClock
+) -> None:
+    charge = await books.open(user, price)
+    await books.charges.release(charge, "Not served")
+    books.charges.settle_later(charge, Usage({CALL: 1}))
+    ended = asyncio.create_task(books.charges.ended(1000))
+    while not ended.done():
+        clock.advance(1)
+        await asyncio.sleep(0.01)
+    assert await balances(books, user) == (1000, 0)
+    assert books.charges.running == 0
+
+
+async def test_waiting_for_open_charges_ends_in_time(books: Books, user: str, price: Price, clock: ManualClock) -> None:
+    await books.open(user, price)
+    ended = asyncio.create_task(books.charges.ended(5))
+    for _ in range(6):
+        await asyncio.sleep(0.01)
+        clock.advance(1)
+    await ended
+    assert books.charges.running == 1

@@ -118,6 +118,31 @@ async def test_a_cancelled_caller_goes_on_when_its_command_is_decided(bare: Data
     assert await written(bare) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("turns", range(16))
+async def test_a_caller_cancelled_at_any_turn_of_the_loop_goes_on(bare: Database, apply: Notes, turns: int) -> None:
+    """Also in the very turn in which its command is decided."""
+    loop = asyncio.get_running_loop()
+
+    def after(left: int) -> None:
+        if left:
+            loop.call_soon(after, left - 1)
+        else:
+            tasks[0].cancel()
+
+    def work(connection: Connection, commands: Sequence[tuple[int, str]]) -> list[str | DomainError]:
+        outcome = apply(connection, commands)
+        if commands[0][0] == 0:
+            loop.call_soon_threadsafe(after, turns)
+        return outcome
+
+    commits = GroupCommit(bare, work, largest=1)
+    tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(4)]
+    answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert answers[1:] == ["note 1", "note 2", "note 3"]
+    assert answers[0] == "note 0" or isinstance(answers[0], asyncio.CancelledError)
+    assert await written(bare) == [0, 1, 2, 3]
+
+
 async def test_a_cancelled_caller_of_a_command_that_fails_hears_of_the_cancellation(
     bare: Database, apply: Notes
 ) -> None:
@@ -152,17 +177,41 @@ async def test_a_database_that_fails_fails_everyone_and_then_serves_again(bare: 
     assert await written(bare) == [9]
 
 
-async def test_whoever_waits_is_told_when_the_writing_task_is_cancelled(bare: Database, apply: Notes) -> None:
+@pytest.mark.parametrize("turns", [0, 1, 3])
+async def test_whoever_waits_is_told_when_the_writing_task_is_cancelled(
+    bare: Database, apply: Notes, turns: int
+) -> None:
+    """As at the end of the loop; also before that task took its first step."""
     commits = GroupCommit(bare, apply, largest=1)
     tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(3)]
     await asyncio.sleep(0)
     (writer,) = [task for task in asyncio.all_tasks() if task.get_name() == "group-commit"]
-    await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
     writer.cancel()
     answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
     assert isinstance(answers[2], asyncio.CancelledError)
     await commits.submit((9, "later"))
     assert 9 in await written(bare)
+
+
+async def test_nobody_waits_for_ever_when_a_group_that_is_split_is_cancelled(bare: Database, apply: Notes) -> None:
+    loop = asyncio.get_running_loop()
+
+    def cancel_the_writer() -> None:
+        (writer,) = [task for task in asyncio.all_tasks() if task.get_name() == "group-commit"]
+        writer.cancel()
+
+    def work(connection: Connection, commands: Sequence[tuple[int, str]]) -> list[str | DomainError]:
+        if len(apply.groups) == 1:
+            loop.call_soon_threadsafe(cancel_the_writer)
+        return apply(connection, commands)
+
+    commits = GroupCommit(bare, work)
+    answers = await asyncio.wait_for(outcomes(commits, *((n, "forbidden" if n == 0 else "some") for n in range(8))), 10)
+    assert apply.groups == [list(range(8)), list(range(4))]
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 8
+    assert await commits.submit((9, "later")) == "note 9"
 
 
 async def test_units_of_work_and_groups_take_turns(bare: Database, apply: Notes) -> None:

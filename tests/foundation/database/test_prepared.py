@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from notes import notes, written
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from cloudyard.domains.audit.models import audit_entries
 from cloudyard.foundation.database import Database
@@ -28,7 +28,7 @@ async def test_values_are_converted_as_their_columns_say(bare: Database) -> None
     def work(connection: Connection) -> list[tuple[object, ...]]:
         ADD.run(connection, [(1, "one", NOW), (2, "two", None)])
         RENAME.run(connection, [("uno", 1), ("due", 2)])
-        return [tuple(row) for row in READ.run(connection, ["uno", "due", "tre"])]
+        return list(READ.run(connection, ["uno", "due", "tre"]))
 
     assert await bare.run(work) == [(1, "uno", NOW), (2, "due", None)]
     async with bare.reading() as tx:
@@ -40,7 +40,7 @@ async def test_keys_may_be_any_text_and_any_number(bare: Database) -> None:
 
     def work(connection: Connection) -> list[list[str]]:
         ADD.run(connection, [(number, words, None) for number, words in enumerate(strange)])
-        return [[row.text for row in READ.run(connection, keys)] for keys in (strange, [], ["it's"] * 500)]
+        return [[words for _, words, _ in READ.run(connection, keys)] for keys in (strange, [], ["it's"] * 500)]
 
     assert await bare.run(work) == [strange, [], ["it's"]]
 
@@ -72,3 +72,12 @@ async def test_a_text_that_is_too_long_is_refused_and_not_cut(bare: Database) ->
     with pytest.raises(DBAPIError, match="too long"):
         await bare.run(lambda connection: ADD.run(connection, [(1, "does not fit in twenty", NOW)]))
     assert await written(bare) == []
+
+
+async def test_a_broken_constraint_is_raised_as_everywhere(bare: Database) -> None:
+    for words in ("forbidden", None):
+        with pytest.raises(IntegrityError):
+            await bare.run(lambda connection, w=words: ADD.run(connection, [(1, w, NOW)]))
+    async with bare.transaction() as tx:
+        await tx.run_sync(lambda connection: ADD.run(connection, [(1, "fine", NOW)]))
+    assert await written(bare) == [1]

@@ -11,7 +11,12 @@ from cloudyard.domains.ledger import Hold
 from cloudyard.foundation.database.prepared import KeyedRead, PreparedUpdate
 from cloudyard.foundation.database.upsert import insert_or_ignore
 
-_READ = KeyedRead(select(budgets).order_by(budgets.c.id).with_for_update(), budgets.c.id)
+_READ = KeyedRead(
+    select(budgets.c.id, budgets.c.cap_nanos, budgets.c.spent_nanos, budgets.c.held_nanos)
+    .order_by(budgets.c.id)
+    .with_for_update(),
+    budgets.c.id,
+)
 
 _SET = PreparedUpdate(budgets, ("spent_nanos", "held_nanos"))
 
@@ -73,5 +78,5 @@ class Budgets:
     def _read(self, keys: set[str]) -> None:
         if not keys:
             return
-        for row in _READ.run(self._connection, keys):
-            self._loaded[row.id] = Budget(row.cap_nanos, row.spent_nanos, row.held_nanos)
+        for key, cap, spent, held in _READ.run(self._connection, keys):
+            self._loaded[key] = Budget(cap, spent, held)

@@ -100,9 +100,8 @@ class Balances:
         statements.SET_BALANCES.run(self._connection, changed)
 
     def _read(self, wanted: dict[str, Account]) -> None:
-        for row in statements.READ_BALANCES.run(self._connection, wanted):
-            never_negative = wanted[row.id].kind in NEVER_NEGATIVE
-            self._loaded[row.id] = Balance(row.id, never_negative, row.balance_nanos, row.statement_lines)
+        for key, nanos, lines in statements.READ_BALANCES.run(self._connection, wanted):
+            self._loaded[key] = Balance(key, wanted[key].kind in NEVER_NEGATIVE, nanos, lines)
 
     def _create(self, new: Iterable[Account]) -> None:
         rows = [

@@ -45,7 +45,7 @@ class LedgerBatch:
         who posts under the same key holds one of the same accounts, so it is either done or has not begun.
         """
         if hold_ids:
-            self._holds = {row.id: _hold(row) for row in statements.READ_HOLDS.run(self._connection, hold_ids)}
+            self._holds = {row[0]: _hold(*row) for row in statements.READ_HOLDS.run(self._connection, hold_ids)}
         self._balances.load(owned, {hold.user_id for hold in self._holds.values()})
         if keys:
             self._repetitions.load(self._connection, keys)
@@ -175,13 +175,7 @@ class LedgerBatch:
         return posted
 
 
-def _hold(row: Any) -> Hold:
-    return Hold(
-        row.id,
-        row.user_id,
-        row.amount_nanos,
-        row.expires_at,
-        HoldState(row.state),
-        row.captured_nanos,
-        row.budget_id,
-    )
+def _hold(
+    hold_id: str, user_id: str, amount: int, expires_at: datetime, state: str, captured: int, budget_id: str | None
+) -> Hold:
+    return Hold(hold_id, user_id, amount, expires_at, HoldState(state), captured, budget_id)

@@ -26,10 +26,10 @@ class Repetitions:
     def load(self, connection: Connection, keys: Iterable[str]) -> None:
         """Look keys up in the ledger."""
         moves: dict[str, dict[str, int]] = {}
-        for row in statements.READ_POSTED.run(connection, keys):
-            known = moves.setdefault(row.idempotency_key, {})
-            known[row.account_id] = int(row.nanos)
-            self._known[row.idempotency_key] = _Known(row.id, row.kind, known)
+        for key, transaction_id, kind, account_id, nanos in statements.READ_POSTED.run(connection, keys):
+            known = moves.setdefault(key, {})
+            known[account_id] = int(nanos)
+            self._known[key] = _Known(transaction_id, kind, known)
 
     def find(self, entry: Entry) -> Posted | None:
         """The first transaction under the entry's key. Raises `IdempotencyConflict` if it moved something else."""

@@ -5,7 +5,20 @@ from sqlalchemy import func, select
 from cloudyard.domains.ledger.models import accounts, holds, postings, statement_lines, transactions
 from cloudyard.foundation.database.prepared import KeyedRead, PreparedInsert, PreparedUpdate
 
-READ_HOLDS = KeyedRead(select(holds).order_by(holds.c.id).with_for_update(), holds.c.id)
+READ_HOLDS = KeyedRead(
+    select(
+        holds.c.id,
+        holds.c.user_id,
+        holds.c.amount_nanos,
+        holds.c.expires_at,
+        holds.c.state,
+        holds.c.captured_nanos,
+        holds.c.budget_id,
+    )
+    .order_by(holds.c.id)
+    .with_for_update(),
+    holds.c.id,
+)
 
 READ_BALANCES = KeyedRead(
     select(accounts.c.id, accounts.c.balance_nanos, accounts.c.statement_lines)

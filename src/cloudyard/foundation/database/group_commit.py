@@ -6,7 +6,7 @@ never waits for company and a crowd pays for one flush together.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
@@ -22,24 +22,41 @@ Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
 
 
 class _Member(Generic[C, R]):
-    """A command and its caller. `decided` exists only where the caller was cancelled and waits for that alone."""
+    """A command and its caller, who hears of the outcome, or at least of the moment when there is one."""
 
-    __slots__ = ("command", "decided", "future")
+    __slots__ = ("_decided", "_waiter", "command", "future")
 
     def __init__(self, command: C, future: asyncio.Future[R]) -> None:
         self.command = command
         self.future = future
-        self.decided: asyncio.Event | None = None
+        self._decided = False
+        self._waiter: asyncio.Event | None = None
 
     def resolve(self, outcome: R | BaseException) -> None:
-        if self.decided is not None:
-            self.decided.set()
+        """Tell the caller, unless it was cancelled."""
+        self._decide()
         if self.future.done():
             return
         if isinstance(outcome, BaseException):
             self.future.set_exception(outcome)
         else:
             self.future.set_result(outcome)
+
+    def abandon(self) -> None:
+        """Nobody will ever know the outcome."""
+        self._decide()
+        self.future.cancel()
+
+    async def decided(self) -> None:
+        """Return once there is an outcome: it may have come in the very turn in which the caller was cancelled."""
+        if not self._decided:
+            self._waiter = asyncio.Event()
+            await self._waiter.wait()
+
+    def _decide(self) -> None:
+        self._decided = True
+        if self._waiter is not None:
+            self._waiter.set()
 
 
 class GroupCommit(Generic[C, R]):
@@ -68,25 +85,36 @@ class GroupCommit(Generic[C, R]):
         self._waiting.append(member)
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain(), name="group-commit")
+            self._worker.add_done_callback(self._ended)
         try:
             return await member.future
         except asyncio.CancelledError:
-            if member.future.cancelled() and self._worker is not None:
-                member.decided = asyncio.Event()
-                await member.decided.wait()
+            await member.decided()
             raise
 
     async def _drain(self) -> None:
+        group: list[_Member[C, R]] = []
         try:
             while self._waiting:
                 size = min(len(self._waiting), self._largest)
-                await self._commit([self._waiting.popleft() for _ in range(size)])
-        except asyncio.CancelledError:
-            _cancel(self._waiting)
-            self._waiting.clear()
+                group = [self._waiting.popleft() for _ in range(size)]
+                await self._commit(group)
+        except BaseException:
+            self._abandon([*group, *self._waiting])
             raise
         finally:
             self._worker = None
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        """A task that was cancelled before its first step could not clean up itself."""
+        if self._worker is worker:
+            self._worker = None
+            self._abandon(list(self._waiting))
+
+    def _abandon(self, members: Sequence[_Member[C, R]]) -> None:
+        self._waiting.clear()
+        for member in members:
+            member.abandon()
 
     async def _commit(self, group: Sequence[_Member[C, R]]) -> None:
         commands = [member.command for member in group]
@@ -96,9 +124,6 @@ class GroupCommit(Generic[C, R]):
             _fail(group, error)
         except Exception as error:  # noqa: BLE001 - handed to the caller at fault, none is swallowed
             await self._commit_apart(group, error)
-        except asyncio.CancelledError:
-            _cancel(group)
-            raise
         else:
             for member, outcome in zip(group, outcomes, strict=True):
                 member.resolve(outcome)
@@ -116,10 +141,3 @@ class GroupCommit(Generic[C, R]):
 def _fail(group: Sequence[_Member[C, R]], error: Exception) -> None:
     for member in group:
         member.resolve(error)
-
-
-def _cancel(group: Iterable[_Member[C, R]]) -> None:
-    for member in group:
-        member.future.cancel()
-        if member.decided is not None:
-            member.decided.set()

@@ -1,21 +1,22 @@
 """Statements prepared once, for the few that run thousands of times a second.
 
 SQLAlchemy's own way costs about ten microseconds a row in preparing parameters, and as much as the statement itself
-where there is one row. What is written here goes to the driver as it is, apart from the columns' own conversions:
-row by row to SQLite, and to PostgreSQL as one statement with an array for each column, since every row by itself
-would cost the server a round through its executor.
+where there is one row. What is written here goes to SQLite's driver as it is, apart from the columns' own conversions,
+and to PostgreSQL as one statement with an array for each column, since every row by itself would cost the server a
+round through its executor.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    JSON,
     Column,
+    ColumnElement,
     Connection,
-    CursorResult,
     Dialect,
     Select,
     String,
@@ -28,6 +29,8 @@ from sqlalchemy import (
 from sqlalchemy import column as named
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 
 Convert = Callable[[Any], Any]
 Row = tuple[Any, ...]
@@ -37,35 +40,38 @@ _POSTGRESQL: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    text: str
-    conversions: tuple[tuple[int, Convert], ...]
+class _Conversions:
+    """Of a row's values: from Python to the driver, or back. Most columns need none."""
 
-    def converted(self, rows: Iterable[Row]) -> list[Row]:
-        return [self._row(row) for row in rows] if self.conversions else list(rows)
+    places: tuple[tuple[int, Convert], ...]
 
-    def _row(self, given: Row) -> Row:
-        values = list(given)
-        for position, convert in self.conversions:
-            values[position] = convert(values[position])
+    def of(self, rows: Iterable[Row]) -> list[Row]:
+        return [self._converted(row) for row in rows] if self.places else list(rows)
+
+    def _converted(self, row: Row) -> Row:
+        values = list(row)
+        for place, convert in self.places:
+            values[place] = convert(values[place])
         return tuple(values)
 
 
 class _PreparedWrite:
     def __init__(self, columns: Sequence[Column[Any]], for_sqlite: str, for_postgresql: str) -> None:
-        self._for_sqlite = _Prepared(for_sqlite, _conversions(columns, _SQLITE))
-        self._for_postgresql = _Prepared(for_postgresql, _conversions(columns, _POSTGRESQL))
+        self._for_sqlite = for_sqlite
+        self._to_sqlite = _to_driver(columns, _SQLITE)
+        self._for_postgresql = for_postgresql
+        self._to_postgresql = _to_driver(columns, _POSTGRESQL)
 
-    def run(self, connection: Connection, rows: Iterable[Row]) -> None:
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Write every row; no statement is run where there is none."""
+        if not rows:
+            return
         if connection.dialect.name == "postgresql":
-            self._run_with_arrays(connection, self._for_postgresql.converted(rows))
-        elif values := self._for_sqlite.converted(rows):
-            connection.exec_driver_sql(self._for_sqlite.text, values)
-
-    def _run_with_arrays(self, connection: Connection, rows: list[Row]) -> None:
-        if rows:
-            connection.exec_driver_sql(self._for_postgresql.text, tuple(zip(*rows, strict=True)))
+            arrays = zip(*self._to_postgresql.of(rows), strict=True)
+            connection.exec_driver_sql(self._for_postgresql, tuple(arrays))
+        else:
+            with _cursor(connection, self._for_sqlite) as cursor:
+                cursor.executemany(self._for_sqlite, self._to_sqlite.of(rows))
 
 
 class PreparedInsert(_PreparedWrite):
@@ -106,15 +112,31 @@ class KeyedRead:
     planned once."""
 
     def __init__(self, query: Select[Any], key: Column[str]) -> None:
-        listed = func.json_each(bindparam("keys", type_=JSON)).table_valued(named("value", String))
-        self._by_dialect = {
-            "sqlite": query.where(key.in_(select(listed.c.value))),
-            "postgresql": query.where(key == any_(bindparam("keys", type_=ARRAY(String)))),
-        }
+        listed = func.json_each(bindparam("keys")).table_valued(named("value", String))
+        self._for_sqlite = str(query.where(key.in_(select(listed.c.value))).compile(dialect=_SQLITE))
+        self._from_sqlite = _from_driver(list(query.selected_columns), _SQLITE)
+        self._for_postgresql = query.where(key == any_(bindparam("keys", type_=ARRAY(String))))
 
-    def run(self, connection: Connection, keys: Iterable[str]) -> CursorResult[Any]:
-        """The rows that exist."""
-        return connection.execute(self._by_dialect[connection.dialect.name], {"keys": list(keys)})
+    def run(self, connection: Connection, keys: Iterable[str]) -> Sequence[Row]:
+        """The rows that exist, each with the selected columns in their order."""
+        if connection.dialect.name == "postgresql":
+            return [tuple(row) for row in connection.execute(self._for_postgresql, {"keys": list(keys)})]
+        with _cursor(connection, self._for_sqlite) as cursor:
+            cursor.execute(self._for_sqlite, (json.dumps(list(keys)),))
+            return self._from_sqlite.of(cursor.fetchall())
+
+
+@contextmanager
+def _cursor(connection: Connection, statement: str) -> Iterator[DBAPICursor]:
+    """The driver's own cursor, whose failures are raised as SQLAlchemy raises them."""
+    driver = connection.dialect.loaded_dbapi
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except driver.Error as error:
+        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
+    finally:
+        cursor.close()
 
 
 def _arrays(columns: Sequence[Column[Any]]) -> str:
@@ -125,10 +147,11 @@ def _arrays(columns: Sequence[Column[Any]]) -> str:
     return f"unnest({', '.join(f'${number}::{kind}[]' for number, kind in enumerate(kinds, 1))})"
 
 
-def _conversions(columns: Sequence[Column[Any]], dialect: Dialect) -> tuple[tuple[int, Convert], ...]:
-    found = []
-    for position, column in enumerate(columns):
-        convert = column.type.dialect_impl(dialect).bind_processor(dialect)
-        if convert is not None:
-            found.append((position, convert))
-    return tuple(found)
+def _to_driver(columns: Sequence[Column[Any]], dialect: Dialect) -> _Conversions:
+    found = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns]
+    return _Conversions(tuple((place, convert) for place, convert in enumerate(found) if convert is not None))
+
+
+def _from_driver(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _Conversions:
+    found = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+    return _Conversions(tuple((place, convert) for place, convert in enumerate(found) if convert is not None))
