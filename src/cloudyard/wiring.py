@@ -23,6 +23,7 @@ from cloudyard.domains.identity import (
     Cleanup,
     CredentialCache,
     MailConsumer,
+    Mailer,
     Passwords,
     Recovery,
     Sessions,
@@ -30,11 +31,12 @@ from cloudyard.domains.identity import (
     Tokens,
     Users,
 )
-from cloudyard.domains.inference import Catalogue, Conversations, Generation, Observer, Router
+from cloudyard.domains.inference import Catalogue, Conversations, Generation, Observer, Router, check_model_prices
 from cloudyard.domains.ledger import Ledger
 from cloudyard.foundation.clock import Clock, SystemClock
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import BackgroundWork, Dispatcher, IdempotencyKeys, Outbox, Schedule, Scheduler, every
+from cloudyard.foundation.durable.idempotency import EXTENDED_EVERY
 from cloudyard.foundation.ids import Ids, SystemIds
 from cloudyard.foundation.limiting import LimitStore
 from cloudyard.foundation.money import CreditRate
@@ -72,6 +74,8 @@ class Identity:
     recovery: Recovery
     activity: Activity
     cleanup: Cleanup
+    signing_keys: SigningKeys
+    mailer: Mailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Services:
     sessions: Sessions
     api_keys: ApiKeys
     recovery: Recovery
+    signing_keys: SigningKeys
+    mailer: Mailer
     credit_rate: CreditRate
     ledger: Ledger
     billing: Billing
@@ -107,9 +113,13 @@ class Services:
     background: BackgroundWork
 
     async def load(self) -> None:
-        """Read prices and catalogue, and publish the prices that the settings name (the tables must exist)."""
-        await self.prices.load()
+        """Read prices and catalogue, and publish the prices that the settings name (the tables must exist).
+
+        Raises `InvalidInput` for a price of a model that could never be charged.
+        """
         configured = self.settings.billing.prices
+        check_model_prices(configured)
+        await self.prices.load()
         for sku, lines in {**default_prices(self.settings.inference), **configured}.items():
             await self.prices.publish(sku, price_lines(lines))
         await self.catalogue.load()
@@ -118,7 +128,7 @@ class Services:
         """End background work, once what is open has been settled."""
         await self.charges.ended(SETTLED_WITHIN_SECONDS)
         await self.background.stop()
-        await self.activity.flush()
+        await self.activity.close()
 
 
 @asynccontextmanager
@@ -146,13 +156,20 @@ def _identity(base: Foundation, audit: AuditLog) -> Identity:
     cache = CredentialCache(base.clock, life_seconds=security.session_cache_seconds)
     passwords = Passwords(min_length=security.password_min_length)
     link_base = base.settings.server.public_url or f"http://{base.settings.server.host}:{base.settings.server.port}"
-    mail = AccountMail(base.outbox, base.clock, base.ids, base.secrets, security, link_base=link_base)
+    mail = AccountMail(
+        base.outbox,
+        base.clock,
+        base.ids,
+        base.secrets,
+        security,
+        link_base=link_base,
+        available=base.settings.mail_backend != "none",
+    )
     keys = SigningKeys(base.database, base.clock, base.ids, base.secrets, audit, security)
     tokens = Tokens(keys, base.clock, base.ids, security)
     activity = Activity(base.database, base.clock)
-    base.outbox.subscribe(
-        MailConsumer(open_mailer(base.settings.mail, base.settings.data_dir / "mail"), base.secrets, base.clock)
-    )
+    mailer = open_mailer(base.settings.mail_backend, base.settings.mail, base.settings.data_dir / "mail")
+    base.outbox.subscribe(MailConsumer(mailer, base.secrets, base.clock))
     return Identity(
         users=Users(base.database, base.clock, base.ids, base.outbox, audit, passwords, mail, cache),
         sessions=Sessions(base.database, base.clock, base.ids, audit, passwords, tokens, cache, activity, security),
@@ -160,6 +177,8 @@ def _identity(base: Foundation, audit: AuditLog) -> Identity:
         recovery=Recovery(base.database, base.clock, audit, passwords, mail, cache),
         activity=activity,
         cleanup=Cleanup(base.database, base.clock, keys),
+        signing_keys=keys,
+        mailer=mailer,
     )
 
 
@@ -172,7 +191,13 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     billing = Billing(database, ledger, rate, welcome_credits=settings.billing.welcome_credits)
     base.outbox.subscribe(WelcomeConsumer(billing))
     prices = PriceBook(database, clock, ids)
-    charges = Charges(database, clock, ids, hold_life=timedelta(seconds=settings.billing.hold_seconds))
+    charges = Charges(
+        database,
+        clock,
+        ids,
+        hold_life=timedelta(seconds=settings.billing.hold_seconds),
+        on_group=base.metrics.ledger_group,
+    )
     base.metrics.watch_holds_open(lambda: charges.running)
     limits = await stack.enter_async_context(open_limit_store(settings.limits, clock))
     objects = open_object_store(settings.files.store or (settings.data_dir.resolve() / "objects").as_uri(), ids)
@@ -210,6 +235,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
             "outbox": dispatcher.run,
             "schedules": Scheduler(database, clock, jobs).run,
             "holds": keeper,
+            "idempotency_keys": every(clock, EXTENDED_EVERY.total_seconds(), idempotency.extend_running),
             "activity": identity.activity.run,
             "catalogue": every(clock, CATALOGUE_SECONDS, catalogue.load),
             "prices": every(clock, CATALOGUE_SECONDS, prices.load),
@@ -230,6 +256,8 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         sessions=identity.sessions,
         api_keys=identity.api_keys,
         recovery=identity.recovery,
+        signing_keys=identity.signing_keys,
+        mailer=identity.mailer,
         credit_rate=rate,
         ledger=ledger,
         billing=billing,

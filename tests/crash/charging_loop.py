@@ -1,6 +1,6 @@
 """A process that charges until it is killed: `charging_loop.py URL USER SKU AT_ONCE`.
 
-It says the id of every usage record as soon as its charge is settled.
+It says the hold of every usage record as soon as its charge is settled.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ async def charge_for_ever(books: Books, user: str, price: Price) -> None:
     """One charge after the other."""
     while True:
         settlement = await books.charge(user, price)
-        sys.stdout.write(settlement.usage_record_id + "\n")
+        sys.stdout.write(settlement.hold_id + "\n")
         sys.stdout.flush()
 
 

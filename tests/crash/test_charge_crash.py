@@ -134,7 +134,7 @@ async def test_what_was_confirmed_survives_a_kill_at_any_moment(
     assert await books.discrepancies() == []
     clock.advance(HOLD_LIFE.total_seconds() + 60)
     await books.charges.release_expired()
-    recorded = {record.id for record in await books.billing.usage(user, limit=100_000)}
+    recorded = {record.hold_id for record in await books.billing.usage(user, limit=100_000)}
     assert recorded >= set(confirmed) and len(recorded) <= len(confirmed) + 16
     assert await balances(books, user) == (100_000 - len(recorded), 0)
     assert await books.discrepancies() == []

@@ -52,6 +52,17 @@ async def test_a_killed_call_costs_what_was_settled_and_no_more(
     assert books_are_right(data_dir)
 
 
+async def test_a_call_killed_while_its_hold_is_written_costs_nothing(data_dir: Path) -> None:
+    async with mortal_server(data_dir, crash_at="charge.begun") as server, signed_in(server.url) as client:
+        with pytest.raises(httpx2.TransportError):
+            await ask(client)
+    assert books_are_right(data_dir)
+    async with mortal_server(data_dir) as server, signed_in(server.url) as client:
+        after = await wallet(client)
+    assert after["held"] in (0.0, pytest.approx(HELD_USD))
+    assert after["balance"] + after["held"] == pytest.approx(WELCOME_USD)
+
+
 async def test_a_hold_left_by_a_crash_expires_and_is_given_back(data_dir: Path) -> None:
     async with mortal_server(data_dir, crash_at="charge.held") as server, signed_in(server.url) as client:
         with pytest.raises(httpx2.TransportError):

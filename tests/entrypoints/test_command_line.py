@@ -1,6 +1,8 @@
 """The command line as its users call it: in a process of its own."""
 
+import asyncio
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -9,6 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from cloudyard.foundation.settings import Settings
+from cloudyard.wiring import open_services
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -62,7 +69,7 @@ def test_help_lists_every_command_and_loads_none_of_them() -> None:
     script = "import sys; from cloudyard.entrypoints.cli import app; app(['--help'], standalone_mode=False); "
     heavy = "print({'sqlalchemy', 'fastapi', 'aiohttp', 'alembic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script + heavy], capture_output=True, text=True, check=True)
-    for name in ("serve", "tour", "models", "admin", "ledger", "database", "settings", "openapi", "version"):
+    for name in ("serve", "tour", "models", "admin", "ledger", "keys", "database", "settings", "openapi", "version"):
         assert f" {name} " in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"
 
@@ -163,6 +170,74 @@ def test_a_key_of_an_added_model_is_stored_encrypted(migrated: Run, tmp_path: Pa
     words = ("models", "add", "mine", "--base-url", "http://127.0.0.1:9/v1", "--input-usd", "1")
     assert migrated(*words, CLOUDYARD_UPSTREAM_API_KEY="secret-from-environment").returncode == 0
     assert b"secret-from-environment" not in (tmp_path / "data" / "cloudyard.db").read_bytes()
+
+
+@pytest.fixture
+def keyless(migrated: Run, tmp_path: Path) -> Run:
+    """Runs `cloudyard` where a signing key and a model's key are stored, and the key that encrypted them is lost."""
+    added = migrated(
+        "models", "add", "mine", "--base-url", "http://127.0.0.1:9/v1", "--input-usd", "1", "--api-key", "x"
+    )
+    assert added.returncode == 0, added.stderr
+    asyncio.run(log_in(tmp_path / "data"))
+    (tmp_path / "data" / "encryption.key").unlink()
+    return migrated
+
+
+async def log_in(data_dir: Path) -> None:
+    async with open_services(Settings(data_dir=data_dir)) as services:
+        await services.sessions.login("root@localhost", "a good long one")
+
+
+async def ended_sessions_and_acts(data_dir: Path) -> tuple[int, list[str]]:
+    async with open_services(Settings(data_dir=data_dir)) as services, services.database.reading() as tx:
+        ended = await tx.scalar(text("SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL"))
+        entries = await services.audit.list(limit=2)
+        return int(ended), sorted(entry.action for entry in entries)
+
+
+@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("models", "list")])
+def test_without_the_encryption_key_the_way_out_is_named(keyless: Run, words: tuple[str, ...]) -> None:
+    done = keyless(*words)
+    assert done.returncode == 1
+    assert "cloudyard: A stored secret cannot be decrypted" in done.stderr.splitlines()[-1]
+    assert "security.encryption_key" in done.stderr
+    assert "cloudyard keys discard-unreadable" in done.stderr
+
+
+def test_the_server_does_not_start_without_its_signing_keys(keyless: Run, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "data" / "cloudyard.db") as connection:
+        connection.execute("DELETE FROM catalogue_models")
+    done = keyless("serve", "--port", "0")
+    assert done.returncode == 1
+    assert "cloudyard keys discard-unreadable" in done.stderr.splitlines()[-1]
+
+
+def test_what_cannot_be_decrypted_is_shown_and_kept_until_somebody_agrees(keyless: Run, tmp_path: Path) -> None:
+    asked = keyless("keys", "discard-unreadable")
+    assert asked.returncode == 1
+    assert re.search(r"signing key \S+: every session ends", asked.stdout)
+    assert "key of the model mine, deployment upstream: enter it again" in asked.stdout
+    assert "discard-unreadable" in keyless("models", "list").stderr, "nothing was discarded"
+
+    done = keyless("keys", "discard-unreadable", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "Discarded: 1 signing keys, 1 upstream keys." in done.stdout
+    acts = ["signing_key.discarded", "upstream_key.discarded"]
+    assert asyncio.run(ended_sessions_and_acts(tmp_path / "data")) == (1, acts)
+    assert "mine" in keyless("models", "list").stdout, "the model is still there"
+    asyncio.run(log_in(tmp_path / "data"))
+    assert "Nothing was discarded" in one_line(keyless("keys", "discard-unreadable").stdout)
+
+
+def test_a_key_that_turns_up_again_saves_everything(migrated: Run, tmp_path: Path) -> None:
+    asyncio.run(log_in(tmp_path / "data"))
+    old = (tmp_path / "data" / "encryption.key").read_text()
+    new = Fernet.generate_key().decode()
+    lost = {"CLOUDYARD_SECURITY__ENCRYPTION_KEY": new}
+    found = {"CLOUDYARD_SECURITY__ENCRYPTION_KEY": f"{new},{old}"}
+    assert "security.encryption_key" in migrated("keys", "discard-unreadable", **lost).stdout
+    assert "Nothing was discarded" in one_line(migrated("keys", "discard-unreadable", "--yes", **found).stdout)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,11 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def up(checkout: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(checkout / "script" / "up"), *words]
+    return script(checkout, "up", *words, **environment)
+
+
+def script(checkout: Path, name: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(checkout / "script" / name), *words]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=checkout, env={**os.environ, **environment}
     )
@@ -97,16 +101,18 @@ def test_up_says_when_its_port_is_in_use(checkout: Path) -> None:
     assert not (checkout / ".venv").exists()
 
 
-def test_up_says_when_python_is_too_old(checkout: Path) -> None:
-    done = up(checkout, PATH=with_python(checkout, OLD_PYTHON))
+@pytest.mark.parametrize("words", [("up",), ("bench", "list")])
+def test_a_python_that_is_too_old_is_told(checkout: Path, words: tuple[str, ...]) -> None:
+    done = script(checkout, *words, PATH=with_python(checkout, OLD_PYTHON))
     assert done.returncode == 1
     assert "Python 3.10.4 is too old: Cloudyard needs 3.11 or newer" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_up_says_when_the_venv_module_is_missing(checkout: Path) -> None:
-    script = WITHOUT_VENV.format(python=Path(sys.executable).resolve())
-    done = up(checkout, PATH=with_python(checkout, script))
+@pytest.mark.parametrize("words", [("up",), ("bench", "list")])
+def test_a_missing_venv_module_is_told(checkout: Path, words: tuple[str, ...]) -> None:
+    python = WITHOUT_VENV.format(python=Path(sys.executable).resolve())
+    done = script(checkout, *words, PATH=with_python(checkout, python))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert re.search(r"System packages are missing.*apt-get install -y python3\.\d+-venv", done.stderr)

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import msgspec
 import pytest
 
+from cloudyard.domains.ledger import InsufficientCredits
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.surfaces.aihub import AihubErrors
 from cloudyard.surfaces.neurogrid import NeurogridErrors
@@ -34,6 +35,20 @@ def test_no_two_failures_share_a_code_without_being_kin() -> None:
         by_code.setdefault(error.code, []).append(error)
     for errors in by_code.values():
         assert {error.kind for error in errors} == {errors[0].kind}, errors
+
+
+@pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: type(renderer).__name__)
+def test_no_surface_speaks_of_nano_dollars(renderer: ErrorRenderer) -> None:
+    error = InsufficientCredits(MESSAGE, details={"available_nanos": 12_345_678, "needed_nanos": 3_000_000_000})
+    body = renderer.render(error, "req-1").body
+    assert b"nano" not in body
+
+
+def test_amounts_are_shown_in_dollars_where_details_are_shown() -> None:
+    error = InsufficientCredits(MESSAGE, details={"available_nanos": 12_345_678, "needed_nanos": 3_000_000_000})
+    for renderer in (ProblemRenderer(), PynodeErrors(), NeurogridErrors(ManualClock())):
+        details = msgspec.json.decode(renderer.render(error, "req-1").body)["details"]
+        assert details == {"available_usd": 0.012345678, "needed_usd": 3}
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: type(renderer).__name__)

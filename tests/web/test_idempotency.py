@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Annotated, Any
 
 import httpx2
@@ -9,9 +10,15 @@ from fastapi import APIRouter, Body
 from cloudyard.domains.identity import TokenPair
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.database import Database
-from cloudyard.foundation.durable import IdempotencyKeys, StoredAnswer
-from cloudyard.foundation.durable.idempotency import KeyClaim
+from cloudyard.foundation.durable import BackgroundWork, IdempotencyKeys, StoredAnswer, every
+from cloudyard.foundation.durable.idempotency import (
+    EXTENDED_EVERY,
+    IN_FLIGHT_FOR,
+    IdempotencyKeyInFlight,
+    KeyClaim,
+)
 from cloudyard.foundation.errors import InvalidInput
+from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts
 from cloudyard.web.errors import ProblemRenderer
 from cloudyard.web.gate import Gate, GateParts
@@ -175,6 +182,108 @@ async def test_a_cancelled_request_may_come_again(sqlite_database: Database) -> 
     answer = await once(keys, "u:op", "k", "f", answers)
     assert answer is not None
     assert answer.body == b"second"
+
+
+class Process:
+    """A server's idempotency keys, and the loop that extends its claims, on a clock that the test moves."""
+
+    def __init__(self, database: Database, clock: ManualClock) -> None:
+        self.keys = IdempotencyKeys(database, clock)
+        self._clock = clock
+        self._extended = asyncio.Event()
+        self._work = BackgroundWork(clock, {"keys": every(clock, EXTENDED_EVERY.total_seconds(), self._extend)})
+
+    async def __aenter__(self) -> "Process":
+        self._work.start()
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._work.stop()
+
+    async def live_for(self, time: timedelta) -> None:
+        """Move the clock, and wait each time until the claims are extended that are to be by then."""
+        for _ in range(time // EXTENDED_EVERY):
+            self._extended.clear()
+            self._clock.advance(EXTENDED_EVERY.total_seconds())
+            async with asyncio.timeout(10):
+                await self._extended.wait()
+
+    async def _extend(self) -> None:
+        await self.keys.extend_running()
+        self._extended.set()
+
+
+@pytest.fixture
+async def process(database: Database, clock: ManualClock) -> AsyncIterator[Process]:
+    async with Process(database, clock) as process:
+        yield process
+
+
+class Work:
+    """Something that takes until it is told to end."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.end = asyncio.Event()
+
+    async def __call__(self, _claim: KeyClaim) -> StoredAnswer:
+        self.begun.set()
+        await self.end.wait()
+        return StoredAnswer(200, {}, b"first")
+
+
+async def answers(_claim: KeyClaim) -> StoredAnswer:
+    return StoredAnswer(200, {}, b"another")
+
+
+async def test_a_repeat_is_refused_however_long_the_first_runs(
+    process: Process, database: Database, clock: ManualClock
+) -> None:
+    work = Work()
+    first = asyncio.create_task(once(process.keys, "u:op", "k", "f", work))
+    await work.begun.wait()
+    await process.live_for(2 * IN_FLIGHT_FOR)
+    for keys in (process.keys, IdempotencyKeys(database, clock)):
+        with pytest.raises(IdempotencyKeyInFlight):
+            await once(keys, "u:op", "k", "f", answers)
+    work.end.set()
+    await first
+    replayed = await once(process.keys, "u:op", "k", "f", answers)
+    assert replayed is not None
+    assert (replayed.body, replayed.headers) == (b"first", {"idempotency-replayed": "true"})
+
+
+async def test_of_a_request_that_was_cancelled_nothing_is_extended(
+    process: Process, database: Database, clock: ManualClock
+) -> None:
+    work = Work()
+    first = asyncio.create_task(once(process.keys, "u:op", "k", "f", work))
+    await work.begun.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    # At the very same moment, so that the claim of the process that dies now looks like the one that was cancelled.
+    dying = IdempotencyKeys(database, clock)
+    assert isinstance(await dying.begin("u:op", "k", "f"), KeyClaim)
+    await process.live_for(IN_FLIGHT_FOR + EXTENDED_EVERY)
+    answer = await once(process.keys, "u:op", "k", "f", answers)
+    assert answer is not None
+    assert answer.body == b"another"
+
+
+async def test_a_request_that_ended_without_an_answer_frees_its_key_in_the_usual_time(process: Process) -> None:
+    async def stores_nothing(_claim: KeyClaim) -> None:
+        await process.live_for(2 * IN_FLIGHT_FOR)
+
+    assert await once(process.keys, "u:op", "k", "f", stores_nothing) is None
+    await process.live_for(IN_FLIGHT_FOR)
+    with pytest.raises(IdempotencyKeyInFlight):
+        await once(process.keys, "u:op", "k", "f", answers)
+    await process.live_for(EXTENDED_EVERY)
+    answer = await once(process.keys, "u:op", "k", "f", answers)
+    assert answer is not None
+    assert answer.body == b"another"
 
 
 def test_the_fingerprint_tells_method_path_and_body_apart() -> None:

@@ -51,7 +51,7 @@ def _gate_parts(services: Services) -> GateParts:
         metrics=services.metrics,
         tracing=services.tracing,
         proxies=TrustedProxies(server.trusted_proxies),
-        cors_origins=tuple(server.cors_origins),
+        cors_origins=services.settings.cors_origins,
         max_body_bytes=server.max_body_bytes,
         access_log=services.settings.telemetry.access_log,
     )

@@ -10,6 +10,7 @@ from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
 from cloudyard.foundation.settings import Settings
 
 DEVELOPMENT = "development profile: made easy for one's own machine, not meant for an open network"
+NO_MAIL = "none: passwords cannot be reset and addresses not be verified until mail.backend is set"
 PRODUCTION = "production profile: nothing is made easy behind your back"
 
 
@@ -35,6 +36,10 @@ def _facts(settings: Settings, url: str) -> Iterator[tuple[str, str]]:
 
 
 def _mail(settings: Settings) -> str:
-    if settings.mail.backend == "smtp":
-        return f"sent through {settings.mail.smtp_host}:{settings.mail.smtp_port}"
-    return f"not sent, but written to {settings.data_dir.resolve() / 'mail'}"
+    match settings.mail_backend:
+        case "smtp":
+            return f"sent through {settings.mail.smtp_host}:{settings.mail.smtp_port}"
+        case "file":
+            return f"not sent, but written to {settings.data_dir.resolve() / 'mail'}"
+        case "none":
+            return NO_MAIL

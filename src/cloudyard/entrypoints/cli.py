@@ -13,6 +13,7 @@ COMMANDS = {
     "models": "List, fetch, add and remove models.",
     "admin": "Make administrators, and give credits.",
     "ledger": "Check the books.",
+    "keys": "Look after the keys that sign and encrypt.",
     "database": "Bring the database up to date.",
     "settings": "Write the reference of all settings.",
     "openapi": "Write the OpenAPI documents of all surfaces.",

@@ -17,8 +17,6 @@ from cloudyard.backends.local_models.handshake import WorkerOrder, WorkerReport,
 
 PR_SET_PDEATHSIG = 1
 LOG_ERRORS = 1
-# llama.cpp looks at cancelled requests between two batches: at some 250 tokens/s, 64 tokens are a quarter of a second.
-CHAT_BATCH_TOKENS = 64
 # The kernel takes a worker before the server when memory runs out (proc(5), range -1000..1000).
 FIRST_TO_GO_SCORE = 500
 
@@ -69,8 +67,8 @@ def _parameters(order: WorkerOrder) -> xllamacpp.CommonParams:
     params.n_parallel = order.slots
     params.n_ctx = order.context_length * order.slots
     params.embedding = order.embedding
-    # An encoder needs its whole input in one batch.
-    params.n_batch = params.n_ubatch = order.context_length if order.embedding else CHAT_BATCH_TOKENS
+    # An encoder needs its whole input in one batch. For others llama.cpp looks at cancelled requests between two.
+    params.n_batch = params.n_ubatch = order.context_length if order.embedding else order.batch_tokens
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order.threads
     params.api_keys = [order.api_key]
     params.endpoint_metrics = True

@@ -86,6 +86,7 @@ def _pynode(services: Services, ready: Readiness, uptime: Callable[[], float]) -
             generation=services.generation,
             conversations=services.conversations,
             idempotency=services.idempotency,
+            limits=limits_of(services),
             metrics=services.metrics,
             clock=services.clock,
             health=ready.ask,

@@ -7,9 +7,10 @@ import os
 import signal
 
 VARIABLE = "CLOUDYARD_CRASH_AT"
+_NAMED = os.environ.get(VARIABLE)
 
 
 def crash_point(name: str) -> None:
     """Die here if a test asked for it."""
-    if os.environ.get(VARIABLE) == name:
+    if name == _NAMED:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,13 +1,13 @@
 """Rate limits as a port: how much is allowed in a moving window, and where it is counted."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """At most `amount` in any `seconds` (a moving window)."""
 
     amount: int
@@ -18,8 +18,7 @@ class Limit:
             raise ValueError("a limit needs an amount of at least 0 and a window of at least one second")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a limit said.
 
     `limit` is its amount, `remaining` what is left of it. `reset_at` is the Unix time in seconds at which the

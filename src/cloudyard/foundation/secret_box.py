@@ -47,6 +47,14 @@ class SecretBox:
         except InvalidToken as error:
             raise SecretUnreadable(_UNREADABLE) from error
 
+    def can_read(self, sealed: str) -> bool:
+        """Whether one of the keys at hand decrypts it."""
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
     def rotate(self, sealed: str) -> str:
         """The same secret, encrypted anew with the first key. Raises `SecretUnreadable`."""
         try:
@@ -57,7 +65,8 @@ class SecretBox:
 
 _UNREADABLE = (
     "A stored secret cannot be decrypted: it was altered, or its encryption key is missing. "
-    "Put the key that was used before behind the new one in security.encryption_key."
+    "Put the key that was used before behind the new one in security.encryption_key. If that key is lost, "
+    "`cloudyard keys discard-unreadable` shows what was encrypted with it, and discards that."
 )
 
 

@@ -21,7 +21,7 @@ def guarded(services: Services, app: ASGIApp, policy: SurfacePolicy, renderer: E
         metrics=services.metrics,
         tracing=services.tracing,
         proxies=TrustedProxies(settings.server.trusted_proxies),
-        cors_origins=tuple(settings.server.cors_origins),
+        cors_origins=settings.cors_origins,
         max_body_bytes=settings.server.max_body_bytes,
     )
     return SurfaceRouter([Mount(policy.name, policy.prefix, Gate(app, policy, renderer, parts))], services.ids)

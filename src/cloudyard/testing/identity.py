@@ -82,6 +82,7 @@ def identity_parts(
     *,
     settings: SecuritySettings | None = None,
     box: SecretBox | None = None,
+    mail_available: bool = True,
 ) -> IdentityParts:
     """Build the services. A second call over the same database and box acts as another process."""
     settings = settings or SecuritySettings()
@@ -92,7 +93,7 @@ def identity_parts(
     passwords = Passwords(min_length=settings.password_min_length, hasher=cheap_hasher())
     cache = CredentialCache(clock, life_seconds=settings.session_cache_seconds)
     activity = Activity(database, clock)
-    mail = AccountMail(outbox, clock, ids, box, settings, link_base=LINK_BASE)
+    mail = AccountMail(outbox, clock, ids, box, settings, link_base=LINK_BASE, available=mail_available)
     outbox.subscribe(MailConsumer(FileMailer(mail_folder, sender="Cloudyard <noreply@localhost>"), box, clock))
     return IdentityParts(
         settings=settings,

@@ -17,6 +17,43 @@ class PostgresMissing(Exception):
     """No PostgreSQL server is at hand."""
 
 
+class PostgresServer:
+    """A server of our own, running from the start. `url` names its first database."""
+
+    def __init__(self, programs: Path, directory: Path) -> None:
+        self._prefix = _not_as_root(directory)
+        self._programs = programs
+        self._directory = directory
+        self._port = _free_port()
+        self._running = False
+        initdb = [str(programs / "initdb"), "-D", str(directory / "data"), "--no-sync", "-U", "postgres", "-A", "trust"]
+        _run([*self._prefix, *initdb])
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is, whether it runs or not."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        """Start it; it answers when this returns."""
+        options = (
+            "-c fsync=off -c wal_level=minimal -c max_wal_senders=0 -c listen_addresses=127.0.0.1 "
+            f"-c max_connections=300 -k {self._directory} -p {self._port}"
+        )
+        self._control("-w", "-l", str(self._directory / "log"), "-o", options, "start")
+        self._running = True
+
+    def stop(self) -> None:
+        """End it as a crash would, connections and all. One that is stopped already stays so."""
+        if self._running:
+            self._control("-m", "immediate", "stop")
+            self._running = False
+
+    def _control(self, *words: str) -> None:
+        _run([*self._prefix, str(self._programs / "pg_ctl"), "-D", str(self._directory / "data"), *words])
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """URL of a server whose databases tests may create and drop. Raises `PostgresMissing`."""
@@ -24,10 +61,21 @@ def postgres_server() -> Iterator[str]:
     if given:
         yield given
         return
+    with own_postgres() as server:
+        yield server.url
+
+
+@contextmanager
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that a test may stop and start again. Raises `PostgresMissing`."""
     programs = _programs()
     directory = Path(tempfile.mkdtemp(prefix="cloudyard-postgres-"))
     try:
-        yield from _started(programs, directory)
+        server = PostgresServer(programs, directory)
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -42,23 +90,11 @@ def _programs() -> Path:
     return Path(on_path).parent
 
 
-def _started(programs: Path, directory: Path) -> Iterator[str]:
-    prefix = _not_as_root(directory)
-    data = directory / "data"
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    _run([*prefix, str(programs / "initdb"), "-D", str(data), "--no-sync", "-U", "postgres", "-A", "trust"])
-    options = (
-        "-c fsync=off -c wal_level=minimal -c max_wal_senders=0 -c listen_addresses=127.0.0.1 "
-        f"-c max_connections=300 -k {directory} -p {port}"
-    )
-    log = str(directory / "log")
-    _run([*prefix, str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start"])
-    try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        _run([*prefix, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _not_as_root(directory: Path) -> list[str]:

@@ -31,6 +31,7 @@ class Behaviour:
     - `break_after`: cut the connection after so many pieces (0: before the first; also for a whole answer).
     - `malformed`: send what is no JSON (whole), or one piece that is none (stream, after `break_after` good ones).
     - `garbage`: what to send in these two cases instead, e.g. JSON of no sense.
+    - `held`: say no more than `held_after` pieces (0: nothing, as for a whole answer) until this event is set.
     - `announced_error`: end a stream by an error object in place of the piece number `break_after`.
     - `usage`: whether usage is reported. `reported`: report this instead of the truth.
     """
@@ -44,6 +45,8 @@ class Behaviour:
     malformed: bool = False
     garbage: bytes = b"{this is no JSON"
     announced_error: bool = False
+    held: asyncio.Event | None = None
+    held_after: int = 0
     usage: bool = True
     reported: dict[str, int] | None = None
     tool_call: tuple[str, str] | None = None
@@ -124,6 +127,8 @@ class Upstream:
         seen, behaviour = await self._arrived(request)
         try:
             await asyncio.sleep(behaviour.first_after)
+            if behaviour.held is not None and (behaviour.held_after == 0 or not seen.body.get("stream")):
+                await behaviour.held.wait()
             refusal = await self._obstacle(request, seen, behaviour)
             if refusal is not None:
                 return refusal
@@ -170,6 +175,8 @@ class Upstream:
         for number, chunk in enumerate(form.chunks(seen.body, behaviour)):
             if behaviour.break_after is not None and number >= behaviour.break_after:
                 return await self._break_off(request, response, seen, behaviour)
+            if behaviour.held is not None and number == behaviour.held_after:
+                await behaviour.held.wait()
             await _write(response, msgspec.json.encode(chunk))
             seen.pieces_sent = min(number + 1, len(behaviour.pieces))
             await asyncio.sleep(behaviour.pause)
@@ -241,8 +248,8 @@ class _Text:
 
 
 @asynccontextmanager
-async def running_upstream() -> AsyncIterator[Upstream]:
-    """The server, up on a free port of loopback for as long as the block lasts."""
+async def running_upstream(port: int = 0) -> AsyncIterator[Upstream]:
+    """The server, up on a port of loopback (a free one, unless named) for as long as the block lasts."""
     upstream = Upstream()
     app = web.Application()
     app.router.add_post("/v1/chat/completions", upstream.chat)
@@ -250,7 +257,7 @@ async def running_upstream() -> AsyncIterator[Upstream]:
     app.router.add_post("/v1/embeddings", upstream.embeddings)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
     await site.start()
     upstream.port = runner.addresses[0][1]
     try:

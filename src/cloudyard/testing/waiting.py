@@ -1,9 +1,14 @@
 """Waiting for what happens by itself a moment later."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 LONGEST_SECONDS = 10.0
+RECOVERS_WITHIN_SECONDS = 90.0
+ASKED_EVERY_SECONDS = 0.1
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -11,3 +16,16 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LONGEST_SECONDS):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def eventually(ask: Callable[[], Awaitable[T]], good: Callable[[T], object]) -> T:
+    """Ask again and again until the answer is good, and give it back; AssertionError with the last one if none is."""
+    answer = await ask()
+    try:
+        async with asyncio.timeout(RECOVERS_WITHIN_SECONDS):
+            while not good(answer):
+                await asyncio.sleep(ASKED_EVERY_SECONDS)
+                answer = await ask()
+    except TimeoutError as error:
+        raise AssertionError(f"not within {RECOVERS_WITHIN_SECONDS:g} s; the last answer was {answer!r}") from error
+    return answer

@@ -33,10 +33,18 @@ def mapped_files(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 
 
-def worker_pids() -> list[int]:
-    """The worker processes that this test process started."""
-    children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if "cloudyard.entrypoints.model_worker" in child.cmdline()]
+def worker_pids(of: int | None = None) -> list[int]:
+    """The worker processes that a process started: this one, where no other is named."""
+    children = psutil.Process(of).children(recursive=True)
+    return [child.pid for child in children if "cloudyard.entrypoints.model_worker" in _command(child)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Its words; none of one that ended a moment ago."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 async def post(endpoint: Endpoint, path: str, body: object) -> tuple[int, dict[str, Any]]:

@@ -18,6 +18,7 @@ from starlette.types import ExceptionHandler
 from starlette.websockets import WebSocket, WebSocketState
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.web.money_details import USD
 from cloudyard.web.policy import Header
 
 log = structlog.get_logger(__name__)
@@ -220,7 +221,7 @@ class ProblemRenderer:
         if issues:
             problem["errors"] = [{"field": issue.field, "message": issue.message} for issue in issues]
         if error.details:
-            problem["details"] = error.details
+            problem["details"] = USD.shown(error.details)
         body = msgspec.json.encode(problem, enc_hook=str)
         return Rendered(status, body, standard_headers(status, error), "application/problem+json")
 

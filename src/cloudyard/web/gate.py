@@ -148,8 +148,6 @@ class Gate:
             principal = sessions.cached(presented.value)
             visit.identified(principal if principal is not None else await sessions.authenticate(presented.value))
         except DomainError as error:
-            if self._policy.refuse_bad_credentials:
-                raise
             visit.unidentified(error)
 
     async def _limit(self, visit: Visit) -> None:

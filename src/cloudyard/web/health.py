@@ -1,21 +1,51 @@
-"""Readiness: every dependency is really asked, each with a time-out of its own."""
+"""Readiness: every dependency is really asked, each with a time-out of its own.
+
+What exactly is wrong goes to the log and to administrators; anyone else hears which part it is, and how it is.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from starlette.types import Scope
 
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.errors import DomainError
+from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.web.authentication import caller_of
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 3.0
 
 
+class State(StrEnum):
+    """How a dependency is. What is degraded keeps nobody from being served."""
+
+    WELL = "well"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
+
+
+class Degraded(DomainError):
+    """A dependency answers, but not with all that it should be."""
+
+    code = "degraded"
+    kind = ErrorKind.UNAVAILABLE
+
+
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Something that the server needs. `ask` raises when it does not answer; `backend` names what stands behind."""
+    """Something that the server needs. `backend` names what stands behind.
+
+    `ask` raises `Degraded` when only a part of it answers, anything else when it does not answer. Without what is not
+    `essential` the server is degraded, and still ready.
+    """
 
     ask: Callable[[], Awaitable[object]]
     backend: str
+    essential: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +55,49 @@ class Finding:
     name: str
     backend: str
     seconds: float
+    state: State = State.WELL
     problem: str | None = None
 
     @property
     def ok(self) -> bool:
         """Whether it is well."""
-        return self.problem is None
+        return self.state is State.WELL
+
+    def shown(self, *, details: bool) -> str:
+        """What is wrong: in full, or in the one word that anyone may hear."""
+        return self.problem if details and self.problem is not None else self.state.value
+
+
+def overall(findings: Iterable[Finding]) -> State:
+    """How the whole is: as its worst part."""
+    states = {finding.state for finding in findings}
+    return next((state for state in (State.UNAVAILABLE, State.DEGRADED) if state in states), State.WELL)
+
+
+def may_see_details(scope: Scope) -> bool:
+    """Whether a request's caller is an administrator, who hears what exactly is wrong."""
+    caller = caller_of(scope)
+    return caller is not None and caller.is_admin
 
 
 class Readiness:
-    """Asks all dependencies at once. Parallel askers share one round, so that asking often costs little."""
+    """Asks all dependencies at once. Parallel askers share one round, so that asking often costs little.
+
+    `dependencies` is called for every round: what is needed may change while the server runs.
+    """
 
     def __init__(
-        self, clock: Clock, dependencies: Mapping[str, Dependency], *, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        clock: Clock,
+        dependencies: Callable[[], Mapping[str, Dependency]],
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._clock = clock
-        self._dependencies = dict(dependencies)
+        self._dependencies = dependencies
         self._timeout = timeout_seconds
         self._round: asyncio.Task[list[Finding]] | None = None
+        self._before: Mapping[str, State] = {}
 
     async def ask(self) -> list[Finding]:
         """What every dependency says, in the order in which they were given."""
@@ -51,18 +106,37 @@ class Readiness:
         return await asyncio.shield(self._round)
 
     async def _ask_all(self) -> list[Finding]:
-        return list(await asyncio.gather(*(self._ask(name, d) for name, d in self._dependencies.items())))
+        findings = list(await asyncio.gather(*(self._ask(name, d) for name, d in self._dependencies().items())))
+        for finding in findings:
+            self._report(finding)
+        self._before = {finding.name: finding.state for finding in findings}
+        return findings
 
     async def _ask(self, name: str, dependency: Dependency) -> Finding:
         started = self._clock.monotonic()
+        state = State.UNAVAILABLE if dependency.essential else State.DEGRADED
         problem: str | None = None
         try:
             async with asyncio.timeout(self._timeout):
                 await dependency.ask()
+            state = State.WELL
         except TimeoutError:
             problem = f"no answer within {self._timeout:g} seconds"
+        except Degraded as error:
+            state, problem = State.DEGRADED, error.message
         except DomainError as error:
             problem = error.message
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a dependency is the answer to the question
             problem = f"{type(error).__name__}: {error}"
-        return Finding(name, dependency.backend, self._clock.monotonic() - started, problem)
+        return Finding(name, dependency.backend, self._clock.monotonic() - started, state, problem)
+
+    def _report(self, finding: Finding) -> None:
+        """Log a change; who asks every second must not fill the log."""
+        if finding.state is self._before.get(finding.name, State.WELL):
+            return
+        if finding.ok:
+            log.info("dependency is well again", dependency=finding.name)
+        else:
+            log.warning(
+                "dependency is not well", dependency=finding.name, state=finding.state.value, problem=finding.problem
+            )

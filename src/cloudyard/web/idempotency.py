@@ -43,19 +43,21 @@ async def once(
     """Answer a request that carries a key: the kept answer of its first time, else what `produce` gives.
 
     `produce` gets the claim, so that it may store its answer in the transaction of its own change
-    (`keys.completion`); it then returns None. A request that fails is forgotten and may come again.
+    (`keys.completion`); it then returns None. A request that fails is forgotten and may come again. However long
+    `produce` takes, the key stays claimed.
     Raises `IdempotencyKeyInFlight`, `IdempotencyKeyReused`, `InvalidInput`, and whatever `produce` raises.
     """
     begun = await keys.begin(scope, key, request_fingerprint)
     if isinstance(begun, StoredAnswer):
         return StoredAnswer(begun.status, {**begun.headers, REPLAYED: "true"}, begun.body)
-    try:
-        answer = await produce(begun)
-    except BaseException:
-        await asyncio.shield(keys.abandon(begun))
-        raise
-    if answer is not None:
-        await keys.complete(begun, answer)
+    with keys.running(begun):
+        try:
+            answer = await produce(begun)
+        except BaseException:
+            await asyncio.shield(keys.abandon(begun))
+            raise
+        if answer is not None:
+            await keys.complete(begun, answer)
     return answer
 
 

@@ -102,9 +102,9 @@ def draft_ratelimit_headers(taken: Sequence[Taken], now: float) -> list[Header]:
 class SurfacePolicy:
     """How a surface appears. Of its limit rules the first that matches holds.
 
+    - `tokens`: model tokens that a caller may use whose API key has no limit of its own; None for any number.
     - `ungated`: routes that are neither authenticated nor limited (health, documents).
     - `streams_body`: routes that read their body as a stream under a limit of their own (uploads).
-    - `refuse_bad_credentials`: whether a wrong credential is refused on open routes too, or ignored there.
     - `hsts_on_http`: whether Strict-Transport-Security goes out by plain http too.
     """
 
@@ -115,9 +115,9 @@ class SurfacePolicy:
     classic_port: int | None = None
     limits: tuple[LimitRule, ...] = ()
     limit_headers: LimitHeaders = x_ratelimit_headers
+    tokens: Limit | None = None
     ungated: Matcher = nothing
     streams_body: Matcher = nothing
-    refuse_bad_credentials: bool = False
     session_cookie: str | None = None
     request_id_header: str = "x-request-id"
     content_policy: str = API_CONTENT_POLICY

@@ -1,5 +1,7 @@
 """Counting requests under a surface's limits and under the limits of API keys."""
 
+from functools import lru_cache
+
 import structlog
 from starlette.types import Scope
 
@@ -14,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 KEY_RULE = "api-key"
 MINUTE = 60
+REMEMBERED_ROUTES = 1024
 
 
 class RateLimits:
@@ -21,6 +24,7 @@ class RateLimits:
 
     def __init__(self, policy: SurfacePolicy, store: LimitStore | None, metrics: Metrics) -> None:
         self._policy = policy
+        self._rule = lru_cache(REMEMBERED_ROUTES)(policy.rule)
         self._store = store
         self._metrics = metrics
 
@@ -30,7 +34,7 @@ class RateLimits:
         While the store cannot be reached requests go uncounted, but for the rules that guard by address: whoever
         guesses passwords must not be helped by an outage. Raises the store's error for those.
         """
-        rule = self._policy.rule(method, path)
+        rule = self._rule(method, path)
         guarded = rule is not None and rule.keyed_by is KeyedBy.ADDRESS
         try:
             taken = await self._take(rule, principal, address)

@@ -98,6 +98,7 @@ def test_it_ends_when_its_input_is_closed(chat_model: LocalModel) -> None:
         context_length=64,
         slots=1,
         embedding=False,
+        batch_tokens=32,
         threads=1,
         api_key=KEY,
     )

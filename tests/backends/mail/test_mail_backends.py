@@ -24,7 +24,7 @@ from cloudyard.backends.mail.file_outbox import FileMailer
 from cloudyard.backends.mail.smtp import SmtpMailer
 from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
 from cloudyard.foundation.errors import FeatureUnavailable
-from cloudyard.foundation.settings.mail import MailSettings
+from cloudyard.foundation.settings.mail import MailBackend, MailSettings
 
 SENDER = "Cloudyard <noreply@cloud.example>"
 LINK = "http://127.0.0.1:8000/reset-password?token=" + "Ab-_" * 11
@@ -240,14 +240,40 @@ async def test_a_certificate_for_another_name_is_refused(secure_server: Controll
 
 
 async def test_the_settings_choose_the_backend(server: Controller, inbox: Inbox, tmp_path: Path) -> None:
-    await open_mailer(_settings(server.port), tmp_path / "mail").send(MAIL)
+    settings = _settings(server.port)
+    await open_mailer("smtp", settings, tmp_path / "mail").send(MAIL)
     assert len(inbox.received) == 1
-    await open_mailer(_settings(server.port, backend="file"), tmp_path / "mail").send(MAIL)
+    await open_mailer("file", settings, tmp_path / "mail").send(MAIL)
     assert len(list((tmp_path / "mail").iterdir())) == 1
+    with pytest.raises(MailUnavailable, match=r"mail\.backend"):
+        await open_mailer("none", settings, tmp_path / "mail").send(MAIL)
+    assert (len(inbox.received), len(list((tmp_path / "mail").iterdir()))) == (1, 1)
+
+
+async def test_asking_whether_mail_can_leave_sends_none(server: Controller, inbox: Inbox, tmp_path: Path) -> None:
+    settings = _settings(server.port)
+    await open_mailer("smtp", settings, tmp_path / "mail").ping()
+    await open_mailer("file", settings, tmp_path / "mail").ping()
+    assert (inbox.received, list((tmp_path / "mail").iterdir())) == ([], [])
+
+
+async def test_mail_that_cannot_leave_says_so_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "mail").write_text("a file stands in the way")
+    settings = _settings(_free_port())
+    reasons: dict[MailBackend, str] = {"smtp": "does not answer", "file": "cannot be written", "none": "No mail"}
+    for backend, reason in reasons.items():
+        with pytest.raises(MailUnavailable, match=reason):
+            await open_mailer(backend, settings, tmp_path / "mail").ping()
+
+
+async def test_the_promised_encryption_is_asked_for_too(server: Controller, secure_server: Controller) -> None:
+    with pytest.raises(MailUnavailable):
+        await SmtpMailer(_settings(server.port, smtp_tls="starttls")).ping()
+    await SmtpMailer(_settings(secure_server.port, smtp_host="localhost", smtp_tls="starttls")).ping()
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "cloudyard.backends.mail.smtp")
     monkeypatch.setitem(sys.modules, "aiosmtplib", None)
     with pytest.raises(FeatureUnavailable, match=r"pip install 'cloudyard\[smtp\]'"):
-        open_mailer(_settings(25), tmp_path)
+        open_mailer("smtp", _settings(25), tmp_path)

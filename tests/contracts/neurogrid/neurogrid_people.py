@@ -64,6 +64,7 @@ def settings_for(data_dir: Path, *, limits: bool = True) -> Settings:
         admin_password=SecretStr(PASSWORD),
         server={"trusted_proxies": ["127.0.0.1"], "max_body_bytes": 50_000, "cors_origins": ["https://app.example"]},
         limits={"enabled": limits},
+        mail={"backend": "file"},
     )
 
 

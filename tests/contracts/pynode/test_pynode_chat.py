@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from cloudyard.foundation.limiting import Limit, Verdict
 from cloudyard.testing.installation import Installation
 
 Account = dict[str, Any]
@@ -259,8 +260,6 @@ def test_a_session_that_ended_is_refused_on_an_open_connection(base: str, client
 
 
 def test_messages_count_under_the_callers_limit(base: str, ann: Account, pynode_server: Installation) -> None:
-    from cloudyard.foundation.limiting import Limit
-
     key = f"pynode:api:user:{ann['user']['id']}"
     store = pynode_server.services.limits
     with opened(base, ann) as socket:
@@ -270,6 +269,118 @@ def test_messages_count_under_the_callers_limit(base: str, ann: Account, pynode_
         refused = ask(socket, {"type": "chat", "data": {"message": "Hi", "max_tokens": 2}})
     assert refused["data"]["code"] == "RATE_LIMIT_EXCEEDED"
     assert 1 <= refused["data"]["retry_after"] <= 900
+
+
+TOKENS = 300
+
+
+@pytest.fixture
+def limited(ann: Account, pynode_server: Installation) -> Account:
+    """Somebody with a key that has a limit of tokens a minute."""
+    work = pynode_server.services.api_keys.create(ann["user"]["id"], name="limited", tokens_per_minute=TOKENS)
+    key, secret = pynode_server.run(work)
+    return {**ann, "key": key.id, "access_token": secret, "auth": {"Authorization": f"Bearer {secret}"}}
+
+
+def check_refused_for_tokens(error: dict[str, Any], left: int) -> None:
+    assert (error["error"], error["code"]) == ("Too Many Requests", "RATE_LIMIT_EXCEEDED")
+    assert f"about {left + 1}, {left} of {TOKENS} in 60 seconds" in error["message"]
+    assert error["details"] == {"rule": "tokens", "limit": TOKENS, "window_seconds": 60}
+    assert 1 <= error["retry_after"] <= 60
+
+
+def test_a_keys_tokens_a_minute_hold_on_every_way_to_chat_and_on_v1_together(
+    base: str, client: httpx2.Client, limited: Account, pynode_server: Installation
+) -> None:
+    chat = {"message": "Hi", "model": "gpt-4", "max_tokens": 40}
+    completion = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 40}
+    v1 = f"{pynode_server.url}/v1/chat/completions"
+    with opened(base, limited) as socket:
+        answers = [
+            client.post("/api/chat", json=chat, headers=limited["auth"]).json(),
+            last_of(socket, chat)["data"],
+            last_of(socket, {**chat, "stream": True})["data"],
+            client.post(v1, json=completion, headers=limited["auth"]).json(),
+        ]
+        left = TOKENS - sum(max(40, answer["usage"]["total_tokens"]) for answer in answers)
+        before = wallet(pynode_server, limited)
+        too_much = {**chat, "max_tokens": left + 1}
+        for stream in (False, True):
+            refused = last_of(socket, {**too_much, "stream": stream})
+            assert refused["type"] == "error"
+            check_refused_for_tokens(refused["data"], left)
+    answer = client.post("/api/chat", json=too_much, headers=limited["auth"])
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == str(answer.json()["retry_after"])
+    check_refused_for_tokens(answer.json(), left)
+    refused_by_v1 = client.post(v1, json={**completion, "max_tokens": left + 1}, headers=limited["auth"])
+    assert (refused_by_v1.status_code, refused_by_v1.json()["error"]["type"]) == (429, "tokens")
+    assert wallet(pynode_server, limited) == before
+
+
+def test_a_call_larger_than_the_keys_limit_is_told_so(client: httpx2.Client, limited: Account) -> None:
+    answer = client.post("/api/chat", json={**HELLO, "max_tokens": TOKENS + 1}, headers=limited["auth"])
+    assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert "too large" in answer.json()["message"]
+    assert "retry-after" not in answer.headers
+    assert "retry_after" not in answer.json()
+
+
+@pytest.mark.parametrize("way", ["http", "websocket", "stream"])
+def test_what_an_answer_used_beyond_its_estimate_is_made_up_for(
+    base: str, client: httpx2.Client, limited: Account, pynode_server: Installation, way: str
+) -> None:
+    asked = {"message": "Hi", "max_tokens": 4}
+    if way == "http":
+        usage = client.post("/api/chat", json=asked, headers=limited["auth"]).json()["usage"]
+    else:
+        with opened(base, limited) as socket:
+            usage = last_of(socket, {**asked, "stream": way == "stream"})["data"]["usage"]
+    assert usage["total_tokens"] > 4
+    assert tokens_left(limited, pynode_server) == TOKENS - usage["total_tokens"]
+
+
+def test_what_a_reader_that_left_was_sent_is_made_up_for(
+    base: str, limited: Account, pynode_server: Installation
+) -> None:
+    asked: dict[str, Any] = {"message": "Write a very long story.", "stream": True}
+    with opened(base, limited) as socket:
+        assert ask(socket, {"type": "chat", "data": asked})["type"] == "chat_chunk"
+    expected = TOKENS - len(asked["message"]) // 4
+    deadline = time.monotonic() + 10
+    while tokens_left(limited, pynode_server) == expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert tokens_left(limited, pynode_server) < expected
+
+
+def test_a_repeated_key_takes_no_tokens_again(
+    client: httpx2.Client, limited: Account, pynode_server: Installation
+) -> None:
+    headers = {**limited["auth"], "Idempotency-Key": "tokens-1"}
+    answers = [client.post("/api/chat", json={"message": "Hi", "max_tokens": 90}, headers=headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    used = answers[0].json()["usage"]["total_tokens"]
+    assert tokens_left(limited, pynode_server) == TOKENS - max(90, used)
+
+
+def test_a_session_has_no_limit_of_tokens(client: httpx2.Client, ann: Account, limited: Account) -> None:
+    long = {"message": "Hi. " * (TOKENS + 1), "max_tokens": 2}
+    assert client.post("/api/chat", json=long, headers=limited["auth"]).status_code == 429
+    assert client.post("/api/chat", json=long, headers=ann["auth"]).status_code == 200
+
+
+def last_of(socket: ClientConnection, chat: dict[str, Any]) -> Any:
+    """What ends the answer to a chat message, after its pieces."""
+    found = ask(socket, {"type": "chat", "data": chat})
+    while found["type"] == "chat_chunk":
+        found = json.loads(socket.recv(timeout=60))
+    return found
+
+
+def tokens_left(account: Account, server: Installation) -> int:
+    """What is left to an account's key."""
+    found: Verdict = server.run(server.services.limits.peek(f"api-key:{account['key']}:tokens", Limit(TOKENS, 60)))
+    return found.remaining
 
 
 def test_the_token_may_come_in_a_header_and_must_come(base: str, ann: Account) -> None:

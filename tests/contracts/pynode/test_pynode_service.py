@@ -33,7 +33,16 @@ def test_ready_asks_every_part_and_names_what_stands_behind(client: httpx2.Clien
     assert found["problems"] == {}
 
 
-def test_a_missing_model_file_is_told_and_comes_back(client: httpx2.Client, pynode_server: Installation) -> None:
+@pytest.fixture
+def administrator(client: httpx2.Client, pynode_server: Installation) -> dict[str, str]:
+    login = {"email": "root@example.com", "password": "Correct horse 7!"}
+    pynode_server.run(pynode_server.services.users.ensure_admin(**login))
+    return {"Authorization": f"Bearer {client.post('/api/auth/login', json=login).json()['access_token']}"}
+
+
+def test_a_missing_model_file_is_told_and_comes_back(
+    client: httpx2.Client, pynode_server: Installation, administrator: dict[str, str], ann: Account
+) -> None:
     (model,) = (m for m in pynode_server.services.catalogue.local_models() if m.embedding)
     aside = model.path.with_suffix(".aside")
     model.path.rename(aside)
@@ -41,12 +50,26 @@ def test_a_missing_model_file_is_told_and_comes_back(client: httpx2.Client, pyno
         answer = client.get("/ready")
         assert answer.status_code == 503
         assert answer.json()["status"] == "not_ready"
-        assert "missing" in " ".join(answer.json()["problems"].values())
+        assert answer.json()["problems"] == {"model all-minilm-l6-v2": "unavailable"}, "a stranger hears no more"
+        assert answer.json()["services"]["model all-minilm-l6-v2"] == "disconnected"
         assert answer.json()["services"]["database"] == "connected"
+        told = client.get("/ready", headers=administrator).json()["problems"]["model all-minilm-l6-v2"]
+        assert f"{model.path} is missing" in told
+        assert client.get("/ready", headers=ann["auth"]).json() == answer.json()
         assert client.get("/health").status_code == 200
     finally:
         aside.rename(model.path)
     assert client.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("http://localhost:3000", True), ("http://localhost:3001", False)])
+def test_in_development_the_documents_front_end_may_call(
+    pynode_server: Installation, origin: str, allowed: bool
+) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    for surface in ("pynode/api/chat", "neurogrid/api/tasks"):
+        answer = httpx2.options(f"{pynode_server.url}/{surface}", headers=asked)
+        assert answer.headers.get("access-control-allow-origin") == (origin if allowed else None)
 
 
 def test_metrics_are_prometheus_text(client: httpx2.Client, ann: Account) -> None:

@@ -1,14 +1,13 @@
 """The charge around a billable call, whole, cut short, expired, capped."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, event, insert, select
 
 from cloudyard.domains.audit.models import audit_entries
 from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, SpendCapReached, Usage, UsageOutcome
@@ -18,10 +17,8 @@ from cloudyard.domains.ledger import EntryKind, HoldNotOpen, HoldState, Insuffic
 from cloudyard.domains.ledger.models import holds
 from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
 from cloudyard.foundation.errors import InvalidInput
-from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.factories import HOLD_LIFE, Books, open_books
-from cloudyard.testing.tables import create_tables
 
 CALL, INPUT, OUTPUT = Meter.CALL, Meter.INPUT_TOKEN, Meter.OUTPUT_TOKEN
 LIFE = HOLD_LIFE.total_seconds()
@@ -66,7 +63,7 @@ async def test_the_worst_case_is_set_aside_and_what_was_used_is_charged(
     assert await balances(books, user) == (880, 0)
     assert books.charges.running == 0
     (record,) = await books.billing.usage(user, limit=10)
-    assert (record.id, record.amount, record.quantities) == (settlement.usage_record_id, 120, {"call": 12})
+    assert (record.hold_id, record.amount, record.quantities) == (settlement.hold_id, 120, {"call": 12})
     assert (record.price_id, record.hold_id, record.outcome) == (price.id, charge.hold_id, "completed")
     assert (record.details, record.created_at) == ({"model": "é"}, clock.now())
     ((line, _), total) = await books.ledger.history(user, limit=2)
@@ -393,55 +390,35 @@ async def test_a_longer_life_for_a_hold(database: Database, clock: ManualClock, 
     assert (await hold(books, charge)).expires_at == clock.now() + timedelta(hours=1)
 
 
-async def test_a_settlement_that_the_database_refused_is_made_as_soon_as_it_can_be(
-    tmp_path: Path, clock: ManualClock, ids: SystemIds
-) -> None:
-    """Another process holds the file; meanwhile the hold does not expire."""
-    file = tmp_path / "held.db"
-    database = Database(f"sqlite:///{file}", busy_timeout_ms=50)
-    await create_tables(database)
-    books = open_books(database, clock, ids)
-    user, price = await books.user(1000), await books.price(10)
-    charge = await books.open(user, price, {CALL: 5})
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseUnavailable):
-            await books.charges.settle(charge, Usage({CALL: 3}))
-        books.charges.settle_later(charge, Usage({CALL: 3}))
-        assert books.charges.running == 1
-        clock.advance(2)
-        await asyncio.sleep(0.2)
-        assert await balances(books, user) == (950, 50)
-        assert books.charges.running == 1
-        other.execute("ROLLBACK")
-    ended = asyncio.create_task(books.charges.ended(1000))
-    while not ended.done():
-        clock.advance(1)
-        await asyncio.sleep(0.01)
-    assert await balances(books, user) == (970, 0)
-    assert await books.discrepancies() == []
-    await database.close()
+def _full_disk(_connection: Connection) -> None:
+    raise OSError("no space left on device")
 
 
-async def test_a_late_settlement_of_a_hold_that_is_gone_is_given_up(
-    books: Books, user: str, price: Price, clock: ManualClock
+@contextmanager
+def no_commits() -> Iterator[None]:
+    """While the block runs, no commit succeeds."""
+    event.listen(Engine, "commit", _full_disk)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "commit", _full_disk)
+
+
+async def test_work_may_begin_while_the_hold_is_written_but_is_told_when_that_fails(
+    books: Books, user: str, price: Price
 ) -> None:
-    charge = await books.open(user, price)
-    await books.charges.release(charge, "Not served")
-    books.charges.settle_later(charge, Usage({CALL: 1}))
-    ended = asyncio.create_task(books.charges.ended(1000))
-    while not ended.done():
-        clock.advance(1)
-        await asyncio.sleep(0.01)
+    with no_commits():
+        charge = await books.charges.begin(Payer(user), price, {CALL: 3}, "Hasty")
+        with pytest.raises(DatabaseUnavailable, match="no space left"):
+            await books.charges.secured(charge)
     assert await balances(books, user) == (1000, 0)
+    with pytest.raises(HoldNotOpen):
+        await books.charges.release(charge, "Not served")
     assert books.charges.running == 0
-
-
-async def test_waiting_for_open_charges_ends_in_time(books: Books, user: str, price: Price, clock: ManualClock) -> None:
-    await books.open(user, price)
-    ended = asyncio.create_task(books.charges.ended(5))
-    for _ in range(6):
-        await asyncio.sleep(0.01)
-        clock.advance(1)
-    await ended
-    assert books.charges.running == 1
+    charge = await books.charges.begin(Payer(user), price, {CALL: 3}, "Again")
+    await books.charges.secured(charge)
+    await books.charges.secured(charge)
+    assert await balances(books, user) == (970, 30)
+    await books.charges.settle(charge, Usage({CALL: 1}))
+    assert await balances(books, user) == (990, 0)
+    assert await books.discrepancies() == []

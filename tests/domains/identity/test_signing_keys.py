@@ -8,7 +8,7 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, insert, select
 
 from cloudyard.domains.identity import InvalidToken, User
 from cloudyard.domains.identity.models import signing_keys
@@ -109,6 +109,30 @@ async def test_without_the_encryption_key_the_failure_says_what_to_do(
     stranger = identity_parts(database, clock, ids, outbox, tmp_path / "mail", box=other_box)
     with pytest.raises(SecretUnreadable, match=r"security\.encryption_key"):
         await stranger.keys.current()
+
+
+async def test_only_keys_that_cannot_be_read_are_discarded_and_every_session_ends(
+    identity: IdentityParts, ada: User, database: Database, clock: ManualClock, ids: SystemIds, outbox: Outbox,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    lost = (await identity.keys.current()).kid
+    pair = await identity.sessions.start(ada.id)
+    clock.advance(91 * DAY)
+    box = SecretBox([Fernet.generate_key().decode()])
+    async with database.transaction() as tx:
+        assert await identity.keys.discard_unreadable(tx) == []
+        kept = {"kid": ids.new(), "sealed_secret": box.encrypt("x" * 43), "created_at": clock.now()}
+        await tx.execute(insert(signing_keys).values(**kept))
+    later = identity_parts(database, clock, ids, outbox, tmp_path / "mail", box=box)
+    assert await later.keys.unreadable() == [lost]
+    async with database.transaction() as tx:
+        assert await later.keys.discard_unreadable(tx) == [lost]
+    assert await later.keys.unreadable() == []
+    assert (await later.keys.current()).kid == kept["kid"]
+    with pytest.raises(InvalidToken):
+        await later.sessions.refresh(pair.refresh_token)
+    (entry,) = await later.audit.list(action="signing_key.discarded")
+    assert (entry.subject, entry.actor, entry.details) == (f"signing_key:{lost}", None, {"sessions_ended": 1})
 
 
 async def test_processes_that_start_together_understand_each_other(

@@ -147,7 +147,7 @@ async def test_of_two_that_wait_for_each_other_one_is_run_again(postgres_databas
     """A deadlock, made on purpose: each locks one row and then wants the other's."""
     await write(postgres_database, 1)
     await write(postgres_database, 2)
-    one_has_begun = asyncio.Event()
+    one_has_begun, first_is_taken = asyncio.Event(), asyncio.Event()
     attempts: list[tuple[int, ...]] = []
 
     async def other() -> None:
@@ -155,7 +155,7 @@ async def test_of_two_that_wait_for_each_other_one_is_run_again(postgres_databas
             await tx.execute(text("SET LOCAL deadlock_timeout = '10s'"))
             await tx.execute(notes.update().where(notes.c.id == 2).values(text="other"))
             one_has_begun.set()
-            await tx.execute(text("SELECT pg_sleep(0.3)"))
+            await first_is_taken.wait()
             await tx.execute(notes.update().where(notes.c.id == 1).values(text="other"))
 
     def both(connection: object) -> None:
@@ -163,6 +163,7 @@ async def test_of_two_that_wait_for_each_other_one_is_run_again(postgres_databas
         connection.execute(text("SET LOCAL deadlock_timeout = '500ms'"))  # type: ignore[attr-defined]
         for note_id in (1, 2):
             connection.execute(notes.update().where(notes.c.id == note_id).values(text="mine"))  # type: ignore[attr-defined]
+            first_is_taken.set()
 
     waiting = asyncio.create_task(other())
     await one_has_begun.wait()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 from notes import notes, write, written
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
+from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit
 from cloudyard.foundation.errors import DomainError
 
 
@@ -229,3 +229,77 @@ def _end_this_connection(connection: Connection) -> None:
         connection.execute(text("PRAGMA max_page_count = 1"))
         connection.execute(text("INSERT INTO notes SELECT id + 10000, 'filler', at FROM notes"))
         connection.execute(text("CREATE TABLE larger AS SELECT randomblob(100000) AS data"))
+
+
+@dataclass
+class FailingCommits:
+    """Adds notes as ever, but the disk is full when the first groups are committed."""
+
+    notes: Notes
+    failures: int = 1
+
+    def __call__(self, connection: Connection, commands: Sequence[tuple[int, str]]) -> list[str | DomainError]:
+        if self.failures:
+            self.failures -= 1
+            event.listen(connection, "commit", _full_disk)
+        return self.notes(connection, commands)
+
+
+def _full_disk(_connection: Connection) -> None:
+    raise OSError("no space left on device")
+
+
+async def test_who_begins_goes_on_before_the_commit_and_hears_whether_it_failed(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, FailingCommits(apply))
+    accepted = await commits.begin((1, "one"))
+    assert accepted.outcome == "note 1"
+    with pytest.raises(DatabaseUnavailable, match="no space left"):
+        await accepted.durable()
+    assert await written(bare) == []
+    again = await commits.begin((1, "one"))
+    await again.durable()
+    await again.durable()
+    assert await written(bare) == [1]
+
+
+async def test_who_begins_and_never_asks_again_leaves_no_complaint(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, FailingCommits(apply))
+    await commits.begin((1, "one"))
+    assert await commits.submit((2, "two")) == "note 2"
+    assert await written(bare) == [2]
+
+
+async def test_who_begins_is_refused_like_everyone(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply)
+    answers = await asyncio.gather(
+        commits.begin((1, "one")),
+        commits.begin((1001, "much")),
+        commits.begin((3, "forbidden")),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[0], Accepted)
+    assert [type(answer) for answer in answers[1:]] == [Refused, IntegrityError]
+    assert await written(bare) == [1]
+
+
+async def test_what_is_queued_later_sees_what_was_begun(bare: Database, apply: Notes) -> None:
+    commits = GroupCommit(bare, apply)
+    await commits.begin((1, "one"))
+    with pytest.raises(IntegrityError):
+        await commits.submit((1, "one again"))
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_begins_and_is_cancelled_goes_on_when_its_command_is_decided(
+    bare: Database, apply: Notes, turns: int
+) -> None:
+    commits = GroupCommit(bare, apply)
+    task = asyncio.create_task(commits.begin((1, "one")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    began = bool(apply.groups) or turns > 0
+    task.cancel()
+    answer = (await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 10))[0]
+    assert isinstance(answer, (Accepted, asyncio.CancelledError))
+    if isinstance(answer, asyncio.CancelledError) and began:
+        assert await written(bare) == [1]

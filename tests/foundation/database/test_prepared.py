@@ -46,10 +46,10 @@ async def test_keys_may_be_any_text_and_any_number(bare: Database) -> None:
 
 
 async def test_json_and_bytes(database: Database) -> None:
-    names = ("scope", "key", "fingerprint", "status", "headers", "body", "expires_at")
+    names = ("scope", "key", "fingerprint", "status", "headers", "body", "claimed_at", "expires_at")
     add = PreparedInsert(idempotency_keys, names)
     headers = {"content-type": "text/plain", "x": "é"}
-    await database.run(lambda c: add.run(c, [("s", "k", "f", 200, headers, b"\x00\xff", NOW)]))
+    await database.run(lambda c: add.run(c, [("s", "k", "f", 200, headers, b"\x00\xff", NOW, NOW)]))
     async with database.reading() as tx:
         row = await tx.first(select(idempotency_keys))
     assert row is not None and (row.headers, row.body, row.expires_at) == (headers, b"\x00\xff", NOW)

@@ -1,6 +1,7 @@
 """A key is claimed once, answers its repetitions with what it stored, and is forgotten in time."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import func, select
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import IdempotencyKeys, StoredAnswer
 from cloudyard.foundation.durable.idempotency import (
+    EXTENDED_EVERY,
     IN_FLIGHT_FOR,
     KEPT_FOR,
     LONGEST_KEY,
@@ -114,6 +116,110 @@ async def test_a_claim_that_ran_out_neither_stores_nor_frees_the_next_ones_key(
         await keys.begin("user:route", "key", "second body")
     await keys.complete(claim, ANSWER)
     assert await keys.begin("user:route", "key", "second body") == ANSWER
+
+
+async def time_passes(by: timedelta, clock: ManualClock, *processes: IdempotencyKeys) -> None:
+    """Move the clock as far, while each process extends what runs in it as often as it should."""
+    for _ in range(by // EXTENDED_EVERY):
+        clock.advance(EXTENDED_EVERY.total_seconds())
+        for keys in processes:
+            await keys.extend_running()
+    clock.advance((by % EXTENDED_EVERY).total_seconds())
+
+
+async def test_a_claim_lasts_as_long_as_its_request_runs(
+    keys: IdempotencyKeys, database: Database, clock: ManualClock
+) -> None:
+    claim = await claimed(keys)
+    another_process = IdempotencyKeys(database, clock)
+    with keys.running(claim):
+        await time_passes(4 * IN_FLIGHT_FOR + SECOND, clock, keys, another_process)
+        with pytest.raises(IdempotencyKeyInFlight):
+            await another_process.begin("user:route", "key", "body")
+        await another_process.prune()
+        await keys.complete(claim, ANSWER)
+    assert await another_process.begin("user:route", "key", "body") == ANSWER
+
+
+async def test_a_request_that_ran_long_and_failed_may_come_again(keys: IdempotencyKeys, clock: ManualClock) -> None:
+    claim = await claimed(keys)
+    with keys.running(claim):
+        await time_passes(IN_FLIGHT_FOR + SECOND, clock, keys)
+        await keys.abandon(claim)
+    await claimed(keys, "other body")
+
+
+async def test_what_has_just_begun_is_not_extended(keys: IdempotencyKeys, clock: ManualClock) -> None:
+    with keys.running(await claimed(keys)):
+        clock.advance((EXTENDED_EVERY - SECOND).total_seconds())
+        await keys.extend_running()
+        clock.advance((IN_FLIGHT_FOR - EXTENDED_EVERY + 2 * SECOND).total_seconds())
+        await claimed(keys, "other body")
+
+
+async def test_a_claim_is_extended_no_longer_once_its_request_has_ended(
+    keys: IdempotencyKeys, clock: ManualClock
+) -> None:
+    with pytest.raises(RuntimeError), keys.running(await claimed(keys)):
+        await time_passes(2 * EXTENDED_EVERY, clock, keys)
+        raise RuntimeError
+    await time_passes(IN_FLIGHT_FOR, clock, keys)
+    with pytest.raises(IdempotencyKeyInFlight):
+        await keys.begin("user:route", "key", "body")
+    clock.advance(1)
+    await claimed(keys, "other body")
+
+
+async def test_a_process_that_was_killed_holds_what_it_extended_no_longer_than_usual(
+    keys: IdempotencyKeys, database: Database, clock: ManualClock
+) -> None:
+    killed = IdempotencyKeys(database, clock)
+    with killed.running(await claimed(killed)):
+        await time_passes(2 * IN_FLIGHT_FOR, clock, killed, keys)
+        await time_passes(IN_FLIGHT_FOR, clock, keys)
+        with pytest.raises(IdempotencyKeyInFlight):
+            await keys.begin("user:route", "key", "body")
+        clock.advance(1)
+        await claimed(keys, "other body")
+
+
+async def test_a_claim_that_ran_out_and_is_anothers_now_is_not_extended(
+    keys: IdempotencyKeys, database: Database, clock: ManualClock
+) -> None:
+    stalled = IdempotencyKeys(database, clock)
+    with stalled.running(await claimed(stalled, "first body")):
+        clock.advance((IN_FLIGHT_FOR + SECOND).total_seconds())
+        await claimed(keys, "second body")
+        await time_passes(IN_FLIGHT_FOR + SECOND, clock, stalled)
+        await claimed(keys, "third body")
+
+
+async def test_a_claim_that_ran_out_and_nobody_took_is_taken_up_again(
+    keys: IdempotencyKeys, clock: ManualClock
+) -> None:
+    claim = await claimed(keys)
+    with keys.running(claim):
+        clock.advance((IN_FLIGHT_FOR + SECOND).total_seconds())
+        await keys.extend_running()
+        with pytest.raises(IdempotencyKeyInFlight):
+            await keys.begin("user:route", "key", "body")
+        await keys.complete(claim, ANSWER)
+    assert await keys.begin("user:route", "key", "body") == ANSWER
+
+
+async def test_many_claims_are_extended_while_some_of_them_end(keys: IdempotencyKeys, clock: ManualClock) -> None:
+    claims = [await claimed(keys, scope=f"user:route {number}") for number in range(20)]
+    with ExitStack() as running:
+        for claim in claims:
+            running.enter_context(keys.running(claim))
+        clock.advance(EXTENDED_EVERY.total_seconds())
+        await asyncio.gather(keys.extend_running(), *(keys.complete(claim, ANSWER) for claim in claims[::2]))
+    clock.advance((IN_FLIGHT_FOR - SECOND).total_seconds())
+    for claim in claims[::2]:
+        assert await keys.begin(claim.scope, "key", "body") == ANSWER
+    for claim in claims[1::2]:
+        with pytest.raises(IdempotencyKeyInFlight):
+            await keys.begin(claim.scope, "key", "body")
 
 
 async def test_answers_are_kept_for_a_day(keys: IdempotencyKeys, database: Database, clock: ManualClock) -> None:

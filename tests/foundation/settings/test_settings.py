@@ -56,6 +56,24 @@ def test_the_environment_sets_areas_and_lists(monkeypatch: Environment) -> None:
     assert "secret-word" not in repr(settings)
 
 
+def test_production_makes_nothing_easy() -> None:
+    settings = Settings()
+    assert (settings.mail_backend, settings.cors_origins) == ("none", ())
+
+
+def test_development_writes_mail_to_files_and_lets_the_documents_front_end_call() -> None:
+    settings = Settings(profile=Profile.DEVELOPMENT)
+    assert (settings.mail_backend, settings.cors_origins) == ("file", ("http://localhost:3000",))
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_what_is_set_wins_over_the_profile(profile: Profile) -> None:
+    smtp = Settings(profile=profile, mail={"backend": "smtp"}, server={"cors_origins": ["https://a.example"]})
+    assert (smtp.mail_backend, smtp.cors_origins) == ("smtp", ("https://a.example",))
+    nothing = Settings(profile=profile, mail={"backend": "none"}, server={"cors_origins": []})
+    assert (nothing.mail_backend, nothing.cors_origins) == ("none", ())
+
+
 def test_an_empty_variable_says_nothing(monkeypatch: Environment) -> None:
     monkeypatch.setenv("CLOUDYARD_SERVER__PORT", "")
     monkeypatch.setenv("CLOUDYARD_DATA_DIR", "")
@@ -163,9 +181,14 @@ def test_a_value_that_cannot_be_is_refused_by_name(
 
 
 def test_what_cannot_be_read_is_said(nowhere: Path, monkeypatch: Environment) -> None:
-    monkeypatch.setenv("CLOUDYARD_SERVER__CORS_ORIGINS", "[not json")
+    monkeypatch.setenv("CLOUDYARD_SERVER__TRUSTED_PROXIES", "[not json")
     with pytest.raises(SettingsError, match="server"):
         load_settings()
+    monkeypatch.delenv("CLOUDYARD_SERVER__TRUSTED_PROXIES")
+    monkeypatch.setenv("CLOUDYARD_SERVER__CORS_ORIGINS", "https://a.example")
+    with pytest.raises(ValidationError) as caught:
+        load_settings()
+    assert named(caught.value) == "server.cors_origins"
     monkeypatch.delenv("CLOUDYARD_SERVER__CORS_ORIGINS")
     config(nowhere, "[server\nport = 9")
     with pytest.raises(tomllib.TOMLDecodeError):

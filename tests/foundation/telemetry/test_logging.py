@@ -54,6 +54,18 @@ def test_lines_of_a_request_name_it_and_its_user() -> None:
     assert "request_id" not in outside
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_log_that_cannot_be_written_fails_nobody(log_format: str) -> None:
+    with open("/dev/full", "wb") as stream:  # noqa: PTH123 - a device
+        configure_logging(TelemetrySettings(log_format=log_format), stream)
+        for _ in range(1000):
+            structlog.get_logger().info("lost")
+            logging.getLogger("library").warning("lost, too")
+        structlog.reset_defaults()
+        with pytest.raises(OSError, match="No space left"):
+            stream.close()
+
+
 def test_lines_below_the_level_are_not_written() -> None:
     stream = io.BytesIO()
     configure_logging(TelemetrySettings(log_level="warning"), stream)

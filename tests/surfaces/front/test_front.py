@@ -16,22 +16,29 @@ from cloudyard.foundation.durable import Outbox
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.foundation.telemetry import Metrics, Tracing
 from cloudyard.surfaces.front import POLICY, Front, ModelLine, SurfaceLine, create_app
-from cloudyard.testing.identity import identity_parts
+from cloudyard.testing.identity import IdentityParts, identity_parts
 from cloudyard.web.errors import ProblemRenderer
 from cloudyard.web.gate import Gate, GateParts
-from cloudyard.web.health import Finding
+from cloudyard.web.health import Finding, State
 from cloudyard.web.proxies import TrustedProxies
 
 WELL = (Finding("database", "sqlite", 0.0004), Finding("storage", "local", 0.002))
-UNWELL = (WELL[0], Finding("storage", "<local>", 3.0, "no answer & no word"))
+UNWELL = (WELL[0], Finding("storage", "<local>", 3.0, State.UNAVAILABLE, "/srv/objects: no answer & no word"))
+LIMPING = (WELL[0], Finding("mail", "smtp", 2.0, State.DEGRADED, "10.0.0.9 does not answer"))
+PASSWORD = "Correct horse 7!"
 
 Open = Callable[[Sequence[Finding]], TestClient]
 
 
 @pytest.fixture
-def open_door(sqlite_database: Database, tmp_path: Path) -> Open:
+def identity(sqlite_database: Database, tmp_path: Path) -> IdentityParts:
+    clock = SystemClock()
+    return identity_parts(sqlite_database, clock, SystemIds(), Outbox(clock), tmp_path / "mail")
+
+
+@pytest.fixture
+def open_door(identity: IdentityParts) -> Open:
     clock, ids = SystemClock(), SystemIds()
-    identity = identity_parts(sqlite_database, clock, ids, Outbox(clock), tmp_path / "mail")
     parts = GateParts(
         sessions=identity.sessions,
         limits=None,
@@ -127,8 +134,18 @@ def test_the_page_fetches_and_runs_nothing(open_door: Open) -> None:
 def test_a_part_that_does_not_answer_is_shown(open_door: Open) -> None:
     read = Reader(open_door(UNWELL).get("/").text)
     assert "Something does not answer" in read.text
-    assert "no answer & no word" in read.text
+    assert "unavailable" in read.text
+    assert "no answer" not in read.text
     assert "<local>" in read.text
+
+
+def test_a_part_that_one_can_do_without_alarms_nobody(open_door: Open) -> None:
+    read = Reader(open_door(LIMPING).get("/").text)
+    assert "Everything that is needed answers" in read.text
+    assert "degraded" in read.text
+    answer = open_door(LIMPING).get("/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["parts"]["mail"]["problem"] == "degraded"
 
 
 def test_health_tells_of_the_process(open_door: Open) -> None:
@@ -143,8 +160,19 @@ def test_ready_tells_of_everything_behind_it(open_door: Open) -> None:
     unwell = open_door(UNWELL).get("/ready")
     assert (unwell.status_code, unwell.json()["status"]) == (503, "not_ready")
     assert unwell.json()["parts"]["database"] == {"ok": True, "backend": "sqlite", "seconds": 0.0004}
-    assert unwell.json()["parts"]["storage"]["problem"] == "no answer & no word"
+    assert unwell.json()["parts"]["storage"]["problem"] == "unavailable"
     assert unwell.headers["cache-control"] == "no-store"
+
+
+async def test_only_an_administrator_hears_what_exactly_is_wrong(open_door: Open, identity: IdentityParts) -> None:
+    await identity.users.ensure_admin("root@example.com", PASSWORD)
+    await identity.users.register(email="ann@example.com", password=PASSWORD)
+    told = {}
+    for email in ("root@example.com", "ann@example.com"):
+        tokens = await identity.sessions.login(email, PASSWORD)
+        headers = {"Authorization": f"Bearer {tokens.access_token}"}
+        told[email] = open_door(UNWELL).get("/ready", headers=headers).json()["parts"]["storage"]["problem"]
+    assert told == {"root@example.com": "/srv/objects: no answer & no word", "ann@example.com": "unavailable"}
 
 
 def test_the_door_is_only_read(open_door: Open) -> None:

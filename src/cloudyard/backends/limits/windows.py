@@ -114,7 +114,7 @@ class ApproximateWindow:
         if cost and used + cost > limit.amount:
             return Count(False, used, counters.freed_in(limit), counters.fits_in(limit, cost))
         self._current += cost
-        return Count(True, used + cost, counters._replace(current=self._current).freed_in(limit))
+        return Count(True, used + cost, Counters(self._current, self._last, counters.rest).freed_in(limit))
 
     def ends_at(self, limit: Limit) -> float:
         """When both counters are out of view."""

@@ -11,6 +11,7 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     context_length: int
     slots: int
     embedding: bool
+    batch_tokens: int
     threads: int
     api_key: str
 

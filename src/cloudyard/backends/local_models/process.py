@@ -121,6 +121,7 @@ def _order(model: LocalModel, api_key: str) -> WorkerOrder:
         context_length=model.context_length,
         slots=model.slots,
         embedding=model.embedding,
+        batch_tokens=model.batch_tokens,
         threads=model.threads or len(os.sched_getaffinity(0)),
         api_key=api_key,
     )

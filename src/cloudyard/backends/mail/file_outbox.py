@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import structlog
 
@@ -31,6 +32,21 @@ class FileMailer:
                 "it is tried again."
             ) from error
         log.info("mail written", to=mail.to, subject=mail.subject, file=str(path))
+
+    async def ping(self) -> None:
+        """Prove that the folder can be written to. Raises `MailUnavailable`."""
+        try:
+            await asyncio.to_thread(_probe, self._folder)
+        except OSError as error:
+            raise MailUnavailable(
+                f"Mail cannot be written to {self._folder} ({error}). Check the folder's rights and the disk."
+            ) from error
+
+
+def _probe(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"probe")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ from cloudyard.backends.mail.message import internet_message
 from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
 from cloudyard.foundation.settings.mail import MailSettings
 
+PING_SECONDS = 2.0
 FIRST_PERMANENT_CODE = 500  # RFC 5321, section 4.2.1: 4yz may succeed later, 5yz never will
 
 
@@ -43,6 +44,25 @@ class SmtpMailer:
             raise self._failure(error.code, error.message, permanent=error.code >= FIRST_PERMANENT_CODE) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise self._failure(None, str(error), permanent=False) from error
+
+    async def ping(self) -> None:
+        """Connect, greet and leave again. Raises `MailUnavailable`."""
+        settings = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            use_tls=settings.smtp_tls == "tls",
+            start_tls=settings.smtp_tls == "starttls",
+            timeout=min(settings.timeout_seconds, PING_SECONDS),
+        )
+        try:
+            async with client:
+                await client.noop()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            server = f"{settings.smtp_host}:{settings.smtp_port}"
+            raise MailUnavailable(
+                f"The mail server {server} does not answer ({error}). Check the settings of `mail`; mails wait."
+            ) from error
 
     def _failure(self, code: int | None, reason: str, *, permanent: bool) -> MailRefused | MailUnavailable:
         server = f"{self._settings.smtp_host}:{self._settings.smtp_port}"

@@ -23,10 +23,9 @@ Write = Callable[[Connection], None]
 _ADD_USAGE = PreparedInsert(
     usage_records,
     (
-        "id",
+        "hold_id",
         "user_id",
         "api_key_id",
-        "hold_id",
         "transaction_id",
         "price_id",
         "quantities",
@@ -166,13 +165,11 @@ class _Group:
         amount = command.price.amount(command.quantities)
         posted = self._ledger.capture(command.hold_id, amount, command.description)
         hold = self._leave_budget(command.hold_id)
-        record_id = self._ids.new()
         self._usage.append(
             (
-                record_id,
+                hold.id,
                 hold.user_id,
                 command.api_key_id,
-                hold.id,
                 posted.id if posted else None,
                 command.price.id,
                 dict(command.quantities),
@@ -183,7 +180,7 @@ class _Group:
             )
         )
         self._also.extend(command.also)
-        return Settlement(record_id, amount)
+        return Settlement(hold.id, amount)
 
     def _expire(self, command: Expire) -> None:
         hold = self._ledger.hold(command.hold_id)

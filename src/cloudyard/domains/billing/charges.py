@@ -5,7 +5,7 @@ released; while its call runs in this process it is extended.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,7 @@ from cloudyard.domains.ledger.models import holds
 from cloudyard.domains.ledger.repository import expired_hold_ids
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
-from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
+from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit
 from cloudyard.foundation.durable.leases import backoff
 from cloudyard.foundation.errors import DomainError, InvalidInput
 from cloudyard.foundation.ids import Ids
@@ -69,6 +69,8 @@ class Charge:
     def within_hold(self, quantities: Mapping[Meter, int]) -> dict[Meter, int]:
         """The quantities, cut to what the hold pays for: the answer's tokens first, since the caller limited those."""
         cut = dict(quantities)
+        if self.price.amount(cut) <= self.held_nanos:
+            return cut
         for line in sorted(self.price.lines, key=lambda line: line.meter != Meter.OUTPUT_TOKEN):
             excess = self.price.amount(cut) - self.held_nanos
             if excess > 0 and line.nanos:
@@ -89,13 +91,22 @@ class Usage:
 class Charges:
     """Opens and ends charges."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, *, hold_life: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        *,
+        hold_life: timedelta,
+        on_group: Callable[[int], None] | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._hold_life = hold_life
-        self._commits: GroupCommit[Command, Outcome] = GroupCommit(database, ChargeBatch(clock, ids))
+        self._commits: GroupCommit[Command, Outcome] = GroupCommit(database, ChargeBatch(clock, ids), on_group=on_group)
         self._running: set[str] = set()
+        self._under_way: dict[str, Accepted[Outcome]] = {}
         self._late: set[asyncio.Task[None]] = set()
 
     @property
@@ -109,6 +120,18 @@ class Charges:
         For a caller that is cancelled meanwhile it is given back. Raises `InsufficientCredits`, `SpendCapReached`, or
         `InvalidInput` for a negative quantity.
         """
+        charge = await self.begin(payer, price, worst, description)
+        try:
+            await self.secured(charge)
+        except asyncio.CancelledError:
+            await self._undo(charge.hold_id, description)
+            raise
+        return charge
+
+    async def begin(self, payer: Payer, price: Price, worst: Mapping[Meter, int], description: str) -> Charge:
+        """Set the worst case aside, without waiting for the disk: work may begin meanwhile, but nothing of it may be
+        given out before the charge is `secured`. Otherwise as `open`.
+        """
         _check_quantities(worst)
         amount = price.amount(worst)
         hold_id = self._ids.new()
@@ -116,15 +139,23 @@ class Charges:
         command = OpenHold(
             hold_id, payer.user_id, amount, self._hold_life, description, budget_id, payer.spend_cap_nanos
         )
-        charge = Charge(hold_id, payer, price, amount, description)
         try:
-            await self._commits.submit(command)
+            hold = await self._commits.begin(command)
         except asyncio.CancelledError:
-            await self._undo(charge)
+            await self._undo(hold_id, description)
             raise
         self._running.add(hold_id)
+        self._under_way[hold_id] = hold
+        crash_point("charge.begun")
+        return Charge(hold_id, payer, price, amount, description)
+
+    async def secured(self, charge: Charge) -> None:
+        """Wait until what was set aside is on disk. Raises `DatabaseUnavailable` where it could not be written."""
+        hold = self._under_way.get(charge.hold_id)
+        if hold is not None:
+            await hold.durable()
+            self._under_way.pop(charge.hold_id, None)
         crash_point("charge.held")
-        return charge
 
     async def settle(self, charge: Charge, usage: Usage, *, also: tuple[Write, ...] = ()) -> Settlement:
         """Charge what was used, give the rest back and write the usage record, all in one transaction.
@@ -189,16 +220,20 @@ class Charges:
 
     async def release(self, charge: Charge, reason: str) -> None:
         """Give everything back: nothing was used. Raises `HoldNotOpen` if the hold expired."""
+        await self._release(charge.hold_id, reason)
+
+    async def _release(self, hold_id: str, reason: str) -> None:
         crash_point("charge.before_release")
         try:
-            await self._commits.submit(Release(charge.hold_id, reason))
+            await self._commits.submit(Release(hold_id, reason))
         finally:
-            self._running.discard(charge.hold_id)
+            self._running.discard(hold_id)
+            self._under_way.pop(hold_id, None)
 
-    async def _undo(self, charge: Charge) -> None:
+    async def _undo(self, hold_id: str, description: str) -> None:
         """The caller left while its hold was being written. What cannot be given back now expires."""
         with suppress(DomainError):
-            await self.release(charge, f"{charge.description}: caller left")
+            await self._release(hold_id, f"{description}: caller left")
 
     async def extend_running(self) -> None:
         """Keep the holds of calls that still run here from expiring.

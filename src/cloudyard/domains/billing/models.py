@@ -1,4 +1,7 @@
-"""Tables of billing. Prices and usage records can only be added to."""
+"""Tables of billing. Prices and usage records can only be added to.
+
+A usage record bears the id of the hold that paid for it: there is one for each captured hold.
+"""
 
 from sqlalchemy import (
     JSON,
@@ -32,10 +35,9 @@ usage_records = append_only(
     Table(
         "usage_records",
         metadata,
-        Column("id", String(36), primary_key=True),
+        Column("hold_id", String(36), ForeignKey("ledger_holds.id"), primary_key=True),
         Column("user_id", String(36), nullable=False),
         Column("api_key_id", String(36)),
-        Column("hold_id", String(36), ForeignKey("ledger_holds.id"), nullable=False, unique=True),
         Column("transaction_id", String(36), ForeignKey("ledger_transactions.id")),
         Column("price_id", String(36), ForeignKey("price_versions.id"), nullable=False),
         Column("quantities", JSON, nullable=False),
@@ -44,6 +46,7 @@ usage_records = append_only(
         Column("details", JSON, nullable=False),
         Column("created_at", UtcDateTime, nullable=False),
         Index("ix_usage_records_user", "user_id", "created_at"),
+        sqlite_with_rowid=False,
     )
 )
 

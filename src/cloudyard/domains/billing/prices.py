@@ -54,11 +54,17 @@ class Price:
 
     def amount(self, quantities: Mapping[Meter, int]) -> int:
         """Price of what was consumed; a meter without a line is free."""
-        return sum(line.amount(quantities.get(line.meter, 0)) for line in self.lines)
+        total = 0
+        for line in self.lines:
+            total += line.amount(quantities.get(line.meter, 0))
+        return total
 
     def line(self, meter: Meter) -> PriceLine | None:
         """The line of a meter."""
-        return next((line for line in self.lines if line.meter is meter), None)
+        for line in self.lines:
+            if line.meter is meter:
+                return line
+        return None
 
 
 def price_lines(settings: Sequence[PriceSettings]) -> tuple[PriceLine, ...]:

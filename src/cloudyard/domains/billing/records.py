@@ -9,7 +9,7 @@ from datetime import datetime
 class Settlement:
     """What a charge came to."""
 
-    usage_record_id: str
+    hold_id: str
     amount: int
 
 
@@ -17,10 +17,9 @@ class Settlement:
 class UsageRecord:
     """What was consumed, at which price, for how much."""
 
-    id: str
+    hold_id: str
     user_id: str
     api_key_id: str | None
-    hold_id: str
     price_id: str
     quantities: Mapping[str, int]
     amount: int

@@ -30,17 +30,16 @@ class Billing:
         query = (
             select(usage_records)
             .where(usage_records.c.user_id == user_id)
-            .order_by(usage_records.c.created_at.desc(), usage_records.c.id.desc())
+            .order_by(usage_records.c.created_at.desc(), usage_records.c.hold_id.desc())
             .limit(limit)
             .offset(offset)
         )
         async with self._database.reading() as tx:
             return [
                 UsageRecord(
-                    row.id,
+                    row.hold_id,
                     row.user_id,
                     row.api_key_id,
-                    row.hold_id,
                     row.price_id,
                     row.quantities,
                     row.amount_nanos,

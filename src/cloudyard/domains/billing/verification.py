@@ -34,7 +34,7 @@ def _wrong_amounts(connection: Connection) -> Iterator[Discrepancy]:
         rated = _rated(prices.get(row.price_id), row.quantities)
         if not rated == row.amount_nanos == row.captured_nanos:
             yield Discrepancy(
-                f"usage:{row.id}",
+                f"usage:{row.hold_id}",
                 "what was charged is not what its price version says",
                 {"charged": row.captured_nanos, "recorded": row.amount_nanos, "rated": rated},
             )
@@ -61,7 +61,7 @@ def _strange_records(connection: Connection) -> Iterator[Discrepancy]:
     """A usage record belongs to a captured hold of its own user and key, and names the transaction that charged it."""
     charged = transactions.c.idempotency_key == EntryKind.USAGE.value + ":" + usage_records.c.hold_id
     query = (
-        select(usage_records.c.id, usage_records.c.hold_id, holds.c.state)
+        select(usage_records.c.hold_id, holds.c.state)
         .outerjoin(holds, holds.c.id == usage_records.c.hold_id)
         .outerjoin(transactions, charged)
         .where(
@@ -73,11 +73,11 @@ def _strange_records(connection: Connection) -> Iterator[Discrepancy]:
             )
         )
     )
-    for record_id, hold_id, state in connection.execute(query):
+    for hold_id, state in connection.execute(query):
         yield Discrepancy(
-            f"usage:{record_id}",
+            f"usage:{hold_id}",
             "it does not belong to a captured hold of its user, its key and its transaction",
-            {"hold": hold_id, "hold_state": state},
+            {"hold_state": state},
         )
 
 
@@ -85,7 +85,7 @@ def _captures_without_record(connection: Connection) -> Iterator[Discrepancy]:
     query = (
         select(holds.c.id)
         .outerjoin(usage_records, usage_records.c.hold_id == holds.c.id)
-        .where(holds.c.state == HoldState.CAPTURED.value, usage_records.c.id.is_(None))
+        .where(holds.c.state == HoldState.CAPTURED.value, usage_records.c.hold_id.is_(None))
     )
     for (hold_id,) in connection.execute(query):
         yield Discrepancy(f"hold:{hold_id}", "it was captured without a usage record")

@@ -8,9 +8,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, Row, delete, insert, select
 
-from cloudyard.domains.identity.errors import InvalidLink
+from cloudyard.domains.identity.errors import InvalidLink, MailNotConfigured
 from cloudyard.domains.identity.hashing import secret_hash
 from cloudyard.domains.identity.letters import Letter, LetterKind, letter_event
 from cloudyard.domains.identity.models import mail_tokens
@@ -21,6 +22,8 @@ from cloudyard.foundation.durable import Outbox
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.secret_box import SecretBox
 from cloudyard.foundation.settings.security import SecuritySettings
+
+log = structlog.get_logger(__name__)
 
 
 class Purpose(StrEnum):
@@ -45,41 +48,68 @@ _LETTERS = {Purpose.VERIFY: LetterKind.VERIFY, Purpose.RESET: LetterKind.RESET}
 class AccountMail:
     """Writes mail requests into the outbox.
 
-    Links are `<link_base>/verify-email?token=...` and `<link_base>/reset-password?token=...`.
+    Links are `<link_base>/verify-email?token=...` and `<link_base>/reset-password?token=...`. Where mail is not
+    `available`, what cannot be done without is refused, and what only tells somebody something is left out.
     """
 
     def __init__(
-        self, outbox: Outbox, clock: Clock, ids: Ids, box: SecretBox, settings: SecuritySettings, *, link_base: str
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        ids: Ids,
+        box: SecretBox,
+        settings: SecuritySettings,
+        *,
+        link_base: str,
+        available: bool = True,
     ) -> None:
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
         self._box = box
         self._link_base = link_base.rstrip("/")
+        self._available = available
+        self._verified_only = settings.require_verified_email
         self._lives = {
             Purpose.VERIFY: timedelta(seconds=settings.verification_token_seconds),
             Purpose.RESET: timedelta(seconds=settings.reset_token_seconds),
         }
 
+    def require(self) -> None:
+        """Refuse what cannot be done without mail. Raises `MailNotConfigured`."""
+        if not self._available:
+            log.warning("refused for want of mail", advice='set mail.backend to "smtp" and the settings beside it')
+            raise MailNotConfigured(
+                "This installation sends no mail, so it cannot send the link that this needs. Ask its administrator, "
+                "who can set mail.backend."
+            )
+
     async def verification(self, tx: Transaction, user: User) -> None:
-        """Ask the user to verify the address."""
+        """Ask the user to verify the address.
+
+        Raises `MailNotConfigured` where nobody may log in without that and no mail can be sent.
+        """
+        if self._verified_only:
+            self.require()
+        if not self._available:
+            return
         await self._send_link(tx, Purpose.VERIFY, user.email, user)
 
     async def password_reset(self, tx: Transaction, email: str, user: User | None) -> None:
-        """Offer a new password. Without a user the same is done but for the sending, so that it takes as long."""
+        """Offer a new password. Without a user the same is done but for the sending, so that it takes as long.
+
+        Raises `MailNotConfigured`.
+        """
+        self.require()
         await self._send_link(tx, Purpose.RESET, email, user)
 
     async def password_changed(self, tx: Transaction, user: User) -> None:
         """Tell the user that the password is another now."""
-        await self._outbox.emit(
-            tx, letter_event(self._box, _subject(user, user.email), Letter(LetterKind.PASSWORD_CHANGED, user.email))
-        )
+        await self._tell(tx, user, LetterKind.PASSWORD_CHANGED, user.email)
 
     async def email_changed(self, tx: Transaction, user: User, old_email: str) -> None:
         """Tell the former address that it is no longer used."""
-        await self._outbox.emit(
-            tx, letter_event(self._box, _subject(user, old_email), Letter(LetterKind.ADDRESS_CHANGED, old_email))
-        )
+        await self._tell(tx, user, LetterKind.ADDRESS_CHANGED, old_email)
 
     async def peek(self, tx: Transaction, purpose: Purpose, token: str) -> Redeemed:
         """Whose token it is, without using it. Raises `InvalidLink`."""
@@ -97,6 +127,10 @@ class AccountMail:
         await tx.execute(
             delete(mail_tokens).where(mail_tokens.c.user_id == user_id, mail_tokens.c.purpose.in_(purposes))
         )
+
+    async def _tell(self, tx: Transaction, user: User, kind: LetterKind, address: str) -> None:
+        if self._available:
+            await self._outbox.emit(tx, letter_event(self._box, _subject(user, address), Letter(kind, address)))
 
     async def _send_link(self, tx: Transaction, purpose: Purpose, email: str, user: User | None) -> None:
         token, now = self._ids.token(), self._clock.now()

@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import Column, Table, bindparam, or_, update
 
 from cloudyard.domains.identity.models import api_keys, users
 from cloudyard.domains.identity.records import Principal
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database import Database, Transaction
+from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
+
+log = structlog.get_logger(__name__)
 
 NOTED_EVERY_SECONDS = 60.0
 WRITTEN_EVERY_SECONDS = 10.0
@@ -37,7 +40,7 @@ class Activity:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was noted since the last time (also at shutdown)."""
+        """Write what was noted since the last time."""
         seen_users, self._users = self._users, {}
         seen_keys, self._keys = self._keys, {}
         oldest = self._clock.monotonic() - NOTED_EVERY_SECONDS
@@ -47,6 +50,13 @@ class Activity:
         async with self._database.transaction() as tx:
             await _write(tx, users, users.c.last_active_at, seen_users)
             await _write(tx, api_keys, api_keys.c.last_used_at, seen_keys)
+
+    async def close(self) -> None:
+        """Write what is left at shutdown. It is not worth an unclean end where the database cannot be used."""
+        try:
+            await self.flush()
+        except DatabaseUnavailable as error:
+            log.warning("when users and keys were last seen was not written", error=error.message)
 
     def _note(self, noted: dict[str, datetime], id: str) -> None:
         now = self._clock.monotonic()

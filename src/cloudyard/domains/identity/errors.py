@@ -1,6 +1,6 @@
 """What identity refuses, and why."""
 
-from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.foundation.errors import DomainError, ErrorKind, FeatureUnavailable
 
 
 class InvalidCredentials(DomainError):
@@ -153,6 +153,12 @@ class MailRefused(DomainError):
 
     code = "mail_refused"
     kind = ErrorKind.UPSTREAM
+
+
+class MailNotConfigured(FeatureUnavailable):
+    """The act needs a mail, and this installation sends none."""
+
+    code = "mail_not_configured"
 
 
 class MailUnavailable(DomainError):

@@ -23,3 +23,7 @@ class Mailer(Protocol):
     async def send(self, mail: Mail) -> None:
         """Hand the mail over. Raises `MailRefused` (for good) or `MailUnavailable` (try again later)."""
         ...
+
+    async def ping(self) -> None:
+        """Prove that mail can be handed over, at little cost. Raises `MailUnavailable`."""
+        ...

@@ -38,7 +38,11 @@ class Recovery:
         self._cache = cache
 
     async def send_verification(self, user_id: str) -> None:
-        """Send another verification mail, unless the address is verified. Raises `UserNotFound`."""
+        """Send another verification mail, unless the address is verified.
+
+        Raises `UserNotFound`, `MailNotConfigured`.
+        """
+        self._mail.require()
         async with self._database.transaction() as tx:
             user = (await repository.get_account(tx, user_id)).user
             if not user.email_verified:
@@ -58,7 +62,7 @@ class Recovery:
     async def forgot_password(self, email: str) -> None:
         """Send a reset link, if there is such a user. Nothing tells whether: answer and work are the same.
 
-        Raises `InvalidEmail` for what is no address at all.
+        Raises `InvalidEmail` for what is no address at all, `MailNotConfigured` where no mail is sent.
         """
         address = normal_email(email)
         async with self._database.transaction() as tx:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, true, update
 
 from cloudyard.domains.audit import AuditLog
+from cloudyard.domains.identity import repository
 from cloudyard.domains.identity.models import sessions, signing_keys
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
@@ -15,6 +16,7 @@ from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.secret_box import SecretBox
 from cloudyard.foundation.settings.security import SecuritySettings
 
+DISCARDED = "signing_key.discarded"
 SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key is at least as long as the hash
 
 # A new key signs only after every process has had the time to learn of it.
@@ -75,6 +77,31 @@ class SigningKeys:
         """Forget keys whose tokens have all expired."""
         async with self._database.transaction() as tx:
             await tx.execute(delete(signing_keys).where(signing_keys.c.verifies_until < self._clock.now()))
+
+    async def unreadable(self) -> Sequence[str]:
+        """Ids of the stored keys that no encryption key at hand can read, oldest first."""
+        async with self._database.reading() as tx:
+            return await self._unreadable(tx)
+
+    async def discard_unreadable(self, tx: Transaction) -> Sequence[str]:
+        """Delete the stored keys that cannot be read, and end all sessions if there are any: nothing tells which of
+        them those keys signed. Their ids, oldest first."""
+        lost = await self._unreadable(tx)
+        if not lost:
+            return lost
+        await tx.execute(delete(signing_keys).where(signing_keys.c.kid.in_(lost)))
+        ended = await repository.end_sessions(tx, true(), now=self._clock.now(), reason=DISCARDED)
+        for kid in lost:
+            await self._audit.record(tx, None, DISCARDED, f"signing_key:{kid}", {"sessions_ended": len(ended)})
+        tx.after_commit(self._forget)
+        return lost
+
+    async def _unreadable(self, tx: Transaction) -> Sequence[str]:
+        rows = await tx.all(select(signing_keys).order_by(signing_keys.c.created_at))
+        return [row.kid for row in rows if not self._box.can_read(row.sealed_secret)]
+
+    def _forget(self) -> None:
+        self._loaded_at = float("-inf")
 
     async def _fresh(self, seconds: float) -> None:
         if self._age() < seconds:

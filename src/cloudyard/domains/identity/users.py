@@ -63,7 +63,8 @@ class Users:
     ) -> User:
         """Open an account and ask for the verification of its address.
 
-        Raises `InvalidEmail`, `WeakPassword`, `InvalidProfile`, `RoleNotAllowed`, `EmailTaken`, `UsernameTaken`.
+        Raises `InvalidEmail`, `WeakPassword`, `InvalidProfile`, `RoleNotAllowed`, `EmailTaken`, `UsernameTaken`, and
+        `MailNotConfigured` where only verified addresses may log in and no mail is sent.
         """
         if role is Role.ADMIN:
             raise RoleNotAllowed(

@@ -22,6 +22,7 @@ from cloudyard.domains.inference.ports import (
     WorkerState,
     WorkerStatus,
 )
+from cloudyard.domains.inference.pricing import check_model_prices
 from cloudyard.domains.inference.records import (
     Answer,
     CallContext,
@@ -31,6 +32,7 @@ from cloudyard.domains.inference.records import (
     StoredResponse,
     TokenUsage,
     Turn,
+    UpstreamKey,
 )
 from cloudyard.domains.inference.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message
 from cloudyard.domains.inference.routing import Router
@@ -67,6 +69,8 @@ __all__ = [
     "StoredResponse",
     "TokenUsage",
     "Turn",
+    "UpstreamKey",
     "WorkerState",
     "WorkerStatus",
+    "check_model_prices",
 ]

@@ -1,10 +1,13 @@
 """Putting a whole answer together from the chunks of its stream."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from cloudyard.domains.inference.legacy_logprobs import LegacyLogprobs
 from cloudyard.domains.inference.metering import StreamMeter
 from cloudyard.domains.inference.preparation import CHAT_PATH, Call
+from cloudyard.domains.inference.records import Deployment
 
 OBJECTS = {True: "chat.completion", False: "text_completion"}
 ABOUT_THE_ANSWER = ("id", "created", "system_fingerprint")
@@ -15,13 +18,16 @@ class Assembly:
 
     def __init__(self, call: Call) -> None:
         self._is_chat = call.path == CHAT_PATH
-        self._meter = StreamMeter(call.prompt_text, prompts=call.prompts, choices=call.choices)
+        self.meter = StreamMeter(call.prompt_text, prompts=call.prompts, choices=call.choices)
+        self._logprobs = LegacyLogprobs.of(call)
         self._head: dict[str, Any] = {}
         self._choices: dict[int, _Choice] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one chunk into the answer."""
-        self._meter.see(chunk)
+        """Take one chunk into the answer. Raises `ProviderUnavailable` for one of no sense."""
+        self.meter.see(chunk)
+        if self._logprobs is not None:
+            self._logprobs.translate(chunk)
         for name in ABOUT_THE_ANSWER:
             if name in chunk:
                 self._head.setdefault(name, chunk[name])
@@ -37,7 +43,7 @@ class Assembly:
             "object": OBJECTS[self._is_chat],
             "choices": [choice.as_message() if self._is_chat else choice.as_text() for choice in choices],
         }
-        usage = self._meter.known
+        usage = self.meter.known
         if usage is not None:
             body["usage"] = {
                 "prompt_tokens": usage.prompt,
@@ -45,6 +51,18 @@ class Assembly:
                 "total_tokens": usage.total,
             }
         return body
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """A whole answer whose call was cancelled: which deployment had generated what of it, if anything is known."""
+
+    generated: tuple[Deployment, Assembly] | None = None
+
+    def keep(self, deployment: Deployment, assembly: Assembly) -> None:
+        """Remember how far a deployment came, if it had begun to answer."""
+        if assembly.meter.has_begun:
+            self.generated = (deployment, assembly)
 
 
 class _Choice:

@@ -1,5 +1,6 @@
 """Trying deployments in turn until one answers, or sends its first chunk."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from cloudyard.domains.inference.assembly import Assembly
+from cloudyard.domains.inference.assembly import Assembly, Unfinished
 from cloudyard.domains.inference.errors import LocalModelUnavailable, ProviderUnavailable
+from cloudyard.domains.inference.legacy_logprobs import LegacyLogprobs
 from cloudyard.domains.inference.ports import Endpoint, LocalModels, Provider
 from cloudyard.domains.inference.preparation import CHAT_PATH, COMPLETION_PATH, Call
+from cloudyard.domains.inference.reading import ReadingTurns, Turn
 from cloudyard.domains.inference.records import Deployment
 from cloudyard.domains.inference.routing import Router
 from cloudyard.domains.inference.shapes import chunk_of_stream, whole_answer
@@ -31,14 +34,18 @@ class Attempts:
         self._router = router
         self._provider = provider
         self._local_models = local_models
+        self._turns = ReadingTurns()
 
-    async def whole(self, call: Call) -> tuple[Deployment, dict[str, Any]]:
-        """A whole answer and the deployment that gave it. Raises what the last one tried failed with."""
+    async def whole(self, call: Call, unfinished: Unfinished) -> tuple[Deployment, dict[str, Any]]:
+        """A whole answer and the deployment that gave it. Raises what the last one tried failed with.
+
+        When the caller is cancelled, `unfinished` is told what had been generated, where that is known.
+        """
         excluded: set[str] = set()
         for left in _attempts_of(call):
             async with self._router.slot(call.model, excluded) as deployment:
                 try:
-                    answer = await self._answer_of(call, deployment)
+                    answer = await self._answer_of(call, deployment, unfinished)
                 except (ProviderUnavailable, LocalModelUnavailable) as error:
                     self._failed(deployment, error)
                     if not left:
@@ -49,7 +56,7 @@ class Attempts:
             excluded = _next_excluded(call, excluded, deployment)
         raise AssertionError("the last attempt raises")
 
-    async def begin(self, call: Call, stack: AsyncExitStack) -> tuple[Deployment, bytes, AsyncIterator[bytes]]:
+    async def begin(self, call: Call, stack: AsyncExitStack) -> tuple[Deployment, dict[str, Any], AsyncIterator[bytes]]:
         """The first chunk of a stream, and the rest; what the stream holds open is handed to `stack`."""
         excluded: set[str] = set()
         for left in _attempts_of(call):
@@ -68,42 +75,60 @@ class Attempts:
             excluded = _next_excluded(call, excluded, deployment)
         raise AssertionError("the last attempt raises")
 
-    async def _answer_of(self, call: Call, deployment: Deployment) -> dict[str, Any]:
-        if deployment.local is not None:
-            async with self._local_models.lease(deployment.local) as endpoint:
-                if call.path in STREAMED_PATHS:
-                    return await self._collect(call, deployment, endpoint)
-                return await self._ask(call, deployment, endpoint)
-        return await self._ask(call, deployment, _remote(deployment))
+    async def _answer_of(self, call: Call, deployment: Deployment, unfinished: Unfinished) -> dict[str, Any]:
+        if deployment.local is None:
+            return await self._ask(call, deployment, _remote(deployment))
+        if call.path in STREAMED_PATHS:
+            return await self._collect(call, deployment, unfinished)
+        async with self._local_models.lease(deployment.local) as endpoint:
+            return await self._ask(call, deployment, endpoint)
 
     async def _ask(self, call: Call, deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
         body = _encoded(call, deployment, stream=False)
-        return whole_answer(call.path, await self._provider.call(endpoint, call.path, body, deployment.timeout))
+        answer = whole_answer(call.path, await self._provider.call(endpoint, call.path, body, deployment.timeout))
+        logprobs = LegacyLogprobs.of(call)
+        if logprobs is not None:
+            logprobs.translate(answer)
+        return answer
 
-    async def _collect(self, call: Call, deployment: Deployment, endpoint: Endpoint) -> dict[str, Any]:
+    async def _collect(self, call: Call, deployment: Deployment, unfinished: Unfinished) -> dict[str, Any]:
         """A whole answer by way of a stream: llama.cpp notices only in a stream, at once, that nobody waits for it."""
         assembly = Assembly(call)
-        body = _encoded(call, deployment, stream=True)
-        async with self._provider.stream(endpoint, call.path, body, deployment.timeout) as chunks:
-            async for data in _without_progress(chunks):
-                assembly.add(chunk_of_stream(data))
+        try:
+            async with AsyncExitStack() as attempt:
+                first, rest = await self._first_chunk_of(call, deployment, attempt)
+                assembly.add(first)
+                async for data in rest:
+                    assembly.add(chunk_of_stream(data))
+        except asyncio.CancelledError:
+            unfinished.keep(deployment, assembly)
+            raise
         return assembly.answer()
 
     async def _first_chunk_of(
         self, call: Call, deployment: Deployment, attempt: AsyncExitStack
-    ) -> tuple[bytes, AsyncIterator[bytes]]:
-        if deployment.local is not None:
-            endpoint = await attempt.enter_async_context(self._local_models.lease(deployment.local))
-        else:
-            endpoint = _remote(deployment)
+    ) -> tuple[dict[str, Any], AsyncIterator[bytes]]:
+        if deployment.local is None:
+            return await self._opened(call, deployment, _remote(deployment), attempt)
+        endpoint = await attempt.enter_async_context(self._local_models.lease(deployment.local))
+        async with self._turns.turn(deployment.local, call.prompt_text) as turn:
+            return await self._opened(call, deployment, endpoint, attempt, turn)
+
+    async def _opened(
+        self,
+        call: Call,
+        deployment: Deployment,
+        endpoint: Endpoint,
+        attempt: AsyncExitStack,
+        turn: Turn | None = None,
+    ) -> tuple[dict[str, Any], AsyncIterator[bytes]]:
         body = _encoded(call, deployment, stream=True)
         source = self._provider.stream(endpoint, call.path, body, deployment.timeout)
-        chunks = _without_progress(await attempt.enter_async_context(source))
+        chunks = _without_progress(await attempt.enter_async_context(source), turn)
         first = await anext(chunks, None)
         if first is None:
             raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
-        chunk_of_stream(first)  # a stream that begins with an error has not begun
-        return first, chunks
+        return chunk_of_stream(first), chunks  # a stream that begins with an error has not begun
 
     def _failed(self, deployment: Deployment, error: Exception) -> None:
         self._router.failed(deployment)
@@ -115,7 +140,7 @@ def _attempts_of(call: Call) -> range:
     return range(max(FEWEST_ATTEMPTS, len(call.model.deployments)) - 1, -1, -1)
 
 
-async def _without_progress(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _without_progress(chunks: AsyncIterator[bytes], turn: Turn | None) -> AsyncIterator[bytes]:
     """Leave out the signs of life that llama.cpp gives while it reads the prompt: they are no answer yet.
 
     It is asked for them because it notices only when it sends something that its caller has left.
@@ -123,6 +148,8 @@ async def _without_progress(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes
     async for data in chunks:
         if PROGRESS not in data:
             yield data
+        elif turn is not None:
+            turn.progress(data)
 
 
 def _remote(deployment: Deployment) -> Endpoint:
@@ -141,6 +168,8 @@ def _encoded(call: Call, deployment: Deployment, *, stream: bool) -> bytes:
         payload["return_progress"] = True
         if payload.get("logprobs") is True and not payload.get("top_logprobs"):
             payload["top_logprobs"] = FEWEST_LOGPROBS
+        elif call.path == COMPLETION_PATH and payload.get("logprobs") == 0:
+            payload["logprobs"] = FEWEST_LOGPROBS
     return msgspec.json.encode(payload)
 
 

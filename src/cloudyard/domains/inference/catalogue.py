@@ -1,19 +1,19 @@
 """The catalogue of models: what the settings name, what an administrator added, and aliases of both."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from cloudyard.domains.inference.errors import InvalidRequest, ModelNotFound
 from cloudyard.domains.inference.models import catalogue_models
 from cloudyard.domains.inference.ports import Endpoint, LocalModel
-from cloudyard.domains.inference.records import Deployment, Model, ModelKind
+from cloudyard.domains.inference.records import Deployment, Model, ModelKind, UpstreamKey
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database import Database
+from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.secret_box import SecretBox
 from cloudyard.foundation.settings.inference import DeploymentSettings, InferenceSettings, ModelSettings
 
@@ -97,6 +97,25 @@ class Catalogue:
         if result.rowcount == 0:
             raise ModelNotFound(f"No model {name!r} was added at run time.", field="name")
         await self.load()
+
+    async def unreadable_keys(self, tx: Transaction) -> Sequence[UpstreamKey]:
+        """The stored provider keys that no encryption key at hand can read."""
+        rows = await tx.all(select(catalogue_models).order_by(catalogue_models.c.name))
+        return [
+            UpstreamKey(row.name, deployment)
+            for row in rows
+            for deployment, encrypted in row.encrypted_keys.items()
+            if not self._secrets.can_read(encrypted)
+        ]
+
+    async def discard_keys(self, tx: Transaction, keys: Sequence[UpstreamKey]) -> None:
+        """Delete stored provider keys; their models stay, and call without a key."""
+        table = catalogue_models
+        for name in dict.fromkeys(key.model for key in keys):
+            lost = {key.deployment for key in keys if key.model == name}
+            stored = await tx.scalar(select(table.c.encrypted_keys).where(table.c.name == name))
+            kept = {deployment: sealed for deployment, sealed in stored.items() if deployment not in lost}
+            await tx.execute(update(table).where(table.c.name == name).values(encrypted_keys=kept))
 
     def _stored_settings(self, row: Any) -> ModelSettings:
         settings = ModelSettings.model_validate(row.settings)

@@ -1,8 +1,9 @@
 """Charged inference: hold, choose a deployment, call it, settle.
 
 What interrupts a call, and what is charged then: refused or failed before the first token, nothing; the client
-leaves in mid-stream, what was generated until the model stopped; the provider fails in mid-stream, what was
-delivered; this process is killed, nothing beyond what was settled, and the hold expires.
+leaves, what was generated until the model stopped (a remote server that gives whole answers tells nothing of one that
+it did not finish: then nothing); the provider fails in mid-stream, what was delivered; this process is killed, nothing
+beyond what was settled, and the hold expires.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -16,10 +17,11 @@ from cloudyard.domains.billing import Charge, Charges, Payer, Price, PriceBook, 
 from cloudyard.domains.billing.batch import Write
 from cloudyard.domains.billing.prices import Meter
 from cloudyard.domains.identity import Principal, Scope
+from cloudyard.domains.inference.assembly import Assembly, Unfinished
 from cloudyard.domains.inference.attempts import Attempts
 from cloudyard.domains.inference.catalogue import Catalogue
 from cloudyard.domains.inference.metering import StreamMeter
-from cloudyard.domains.inference.observation import Observer
+from cloudyard.domains.inference.observation import Observed, Observer
 from cloudyard.domains.inference.ports import LocalModels, Provider
 from cloudyard.domains.inference.preparation import Call, Request, prepare
 from cloudyard.domains.inference.records import Answer, CallContext, Deployment, TokenUsage
@@ -65,15 +67,23 @@ class Generation:
         """A whole answer, charged before it is given out.
 
         `also` names writes that belong to the same transaction as the charge. Raises the errors of this domain, and
-        `InsufficientCredits`, `SpendCapReached` or `PriceMissing`.
+        `InsufficientCredits`, `SpendCapReached` or `PriceMissing`. Cancelled, it stops the model and charges what that
+        is known to have generated.
         """
         call = self._prepare(principal, request)
         with self._observer.call(call, context) as observed:
             charge = await self._open(principal, call)
+            unfinished = Unfinished()
             try:
-                deployment, body = await self._attempts.whole(call)
+                deployment, body = await self._attempts.whole(call, unfinished)
+                await self._charges.secured(charge)
             except BaseException:
-                await self._give_back(charge)
+                if unfinished.generated is None:
+                    await self._give_back(charge)
+                    raise
+                deployment, assembly = unfinished.generated
+                settlement = _Settlement(call, charge, deployment, context, also, settles_later=True)
+                await to_its_end(self._settle_cut(settlement, assembly, observed))
                 raise
             crash_point("inference.answered")
             settlement = _Settlement(call, charge, deployment, context, also)
@@ -95,11 +105,13 @@ class Generation:
             connection = AsyncExitStack()
             try:
                 deployment, first, rest = await self._attempts.begin(call, connection)
+                await self._charges.secured(charge)
             except BaseException:
+                await connection.aclose()
                 await self._give_back(charge)
                 raise
             observed.first_token()
-            settlement = _Settlement(call, charge, deployment, context, also, delivers_as_it_goes=True)
+            settlement = _Settlement(call, charge, deployment, context, also, settles_later=True)
 
             async def finish(meter: StreamMeter, outcome: UsageOutcome) -> Answer:
                 answer = await self._settle_stream(settlement, meter, outcome)
@@ -125,7 +137,7 @@ class Generation:
         payer = Payer(principal.user_id, key.id if key else None, key.spend_cap_nanos if key else None)
         price = self._prices.current(call.model.sku)
         description = f"{call.operation} with {call.requested_model}"
-        return await self._charges.open(payer, price, {**call.worst, **_each_call(price)}, description)
+        return await self._charges.begin(payer, price, {**call.worst, **_each_call(price)}, description)
 
     async def _give_back(self, charge: Charge) -> None:
         try:
@@ -139,6 +151,16 @@ class Generation:
         body.pop("timings", None)
         body.pop("__verbose", None)
         return await self._settle(settlement, body, meter, UsageOutcome.COMPLETED)
+
+    async def _settle_cut(self, settlement: "_Settlement", assembly: Assembly, observed: Observed) -> None:
+        """Charge for a whole answer as far as it came. Its caller has left, so a failure is told to the log alone."""
+        try:
+            body, outcome = assembly.answer(), UsageOutcome.CLIENT_LEFT
+            answer = await self._settle(settlement, body, assembly.meter, outcome)
+        except DomainError as error:
+            log.warning("answer not settled whose caller left", hold=settlement.charge.hold_id, error=error.message)
+        else:
+            observed.answered(answer, outcome)
 
     async def _settle_stream(self, settlement: "_Settlement", meter: StreamMeter, outcome: UsageOutcome) -> Answer:
         body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": meter.delivered}}]}
@@ -174,7 +196,7 @@ class Generation:
             writes = settlement.also(answer) if settlement.also is not None else ()
             await self._charges.settle(charge, used, also=writes)
         except DatabaseUnavailable:
-            if settlement.delivers_as_it_goes:
+            if settlement.settles_later:
                 self._charges.settle_later(charge, used, also=writes)
             else:
                 await self._give_back(charge)
@@ -187,14 +209,17 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class _Settlement:
-    """What a settlement needs to know besides what was consumed."""
+    """What a settlement needs to know besides what was consumed.
+
+    `settles_later`: what was generated is charged even if the database fails now.
+    """
 
     call: Call
     charge: Charge
     deployment: Deployment
     context: CallContext
     also: Also | None
-    delivers_as_it_goes: bool = False
+    settles_later: bool = False
 
     def details(self, usage: TokenUsage) -> dict[str, object]:
         """What the usage record keeps beside quantities and price."""

@@ -65,6 +65,11 @@ class StreamMeter:
             self._pieces.append(text)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was generated."""
+        return bool(self._pieces) or any(usage.completion for usage in self._timed.values())
+
+    @property
     def known(self) -> TokenUsage | None:
         """What the runtime said: its usage, or its own running count.
 

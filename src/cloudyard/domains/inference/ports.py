@@ -10,7 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A GGUF file to run here. `context_length` is in tokens a slot; `slots` sequences run in parallel."""
+    """A GGUF file to run here. `context_length` is in tokens a slot; `slots` sequences run in parallel.
+
+    `batch_tokens` are read in one step, after which the model looks whether its callers are still there.
+    """
 
     name: str
     path: Path
@@ -19,6 +22,7 @@ class LocalModel:
     embedding: bool = False
     threads: int | None = None
     idle_unload_seconds: float | None = None
+    batch_tokens: int = 32
 
 
 @dataclass(frozen=True, slots=True)

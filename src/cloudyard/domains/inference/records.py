@@ -9,6 +9,9 @@ from typing import Any
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference.ports import Endpoint, LocalModel
 
+SKU_PREFIX = "model:"
+"""Of the names that models have in the price book."""
+
 
 class ModelKind(StrEnum):
     """What a model does."""
@@ -33,6 +36,14 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamKey:
+    """Which key it is that a provider was given: of which deployment of which model. Never the key itself."""
+
+    model: str
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model in the catalogue."""
 
@@ -50,7 +61,7 @@ class Model:
     @property
     def sku(self) -> str:
         """Its name in the price book."""
-        return f"model:{self.name}"
+        return SKU_PREFIX + self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class DeploymentHealth:
     in_flight: int
     failures: int
 
+    @property
+    def on_trial(self) -> bool:
+        """Whether it was taken out for its failures and the next call decides about it."""
+        return self.healthy and self.failures >= FAILURES_TO_EJECT
+
 
 class Slot:
     """Room for one call on a deployment."""

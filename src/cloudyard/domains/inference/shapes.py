@@ -34,6 +34,7 @@ class _ChatChoice(Struct):
 
 class _TextChoice(Struct):
     text: str
+    index: int | None = None
 
 
 class _Embedding(Struct):
@@ -70,6 +71,7 @@ class _Delta(Struct):
 
 
 class _Piece(Struct):
+    index: int | None = None
     delta: _Delta | None = None
     text: str | None = None
     finish_reason: str | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference.errors import ProviderUnavailable
+from cloudyard.domains.inference.legacy_logprobs import LegacyLogprobs
 from cloudyard.domains.inference.metering import StreamMeter
 from cloudyard.domains.inference.preparation import Call
 from cloudyard.domains.inference.records import Answer
@@ -21,12 +22,13 @@ class ChunkStream:
     chunk is given out. After the end `answer` tells usage and cost.
     """
 
-    def __init__(self, call: Call, first: bytes, rest: AsyncIterator[bytes], finish: Finish) -> None:
+    def __init__(self, call: Call, first: dict[str, Any], rest: AsyncIterator[bytes], finish: Finish) -> None:
         self._call = call
-        self._first: bytes | None = first
+        self._first: dict[str, Any] | None = first
         self._rest = rest
         self._finish = finish
         self._meter = StreamMeter(call.prompt_text, prompts=call.prompts, choices=call.choices)
+        self._logprobs = LegacyLogprobs.of(call)
         self._head: dict[str, Any] = {}
         self._ending: asyncio.Future[Answer] | None = None
         self.answer: Answer | None = None
@@ -52,7 +54,7 @@ class ChunkStream:
                 for chunk in self._seen(first):
                     yield chunk
             async for data in self._rest:
-                for chunk in self._seen(data):
+                for chunk in self._seen(chunk_of_stream(data)):
                     yield chunk
         except ProviderUnavailable:
             await self.end(UsageOutcome.PROVIDER_FAILED)
@@ -72,10 +74,11 @@ class ChunkStream:
             raise
         return self.answer
 
-    def _seen(self, data: bytes) -> list[dict[str, Any]]:
-        """Take one piece of upstream data into account; nothing is given out for bookkeeping chunks."""
-        chunk = chunk_of_stream(data)
+    def _seen(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+        """Take one chunk into account; nothing is given out for bookkeeping chunks."""
         self._meter.see(chunk)
+        if self._logprobs is not None:
+            self._logprobs.translate(chunk)
         chunk.pop("timings", None)
         chunk.pop("__verbose", None)
         chunk["model"] = self._call.requested_model

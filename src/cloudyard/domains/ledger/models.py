@@ -1,13 +1,28 @@
 """Tables of the ledger. Transactions, postings and statement lines can only be added to.
 
-Every charge writes ten rows here, so there are only the indexes that charging itself needs.
+Every charge writes ten rows here, so there are only the indexes that charging itself needs, and on SQLite a row lies in
+the index of its key: each page that a commit changes is written to disk before the caller goes on.
 """
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    literal_column,
+    text,
+)
 
 from cloudyard.foundation.database import UtcDateTime, append_only, metadata
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
+
+_IS_OPEN = text("state = 'open'")
 
 accounts = Table(
     "ledger_accounts",
@@ -35,6 +50,7 @@ transactions = append_only(
         Column("actor", String(40)),
         Column("details", JSON(none_as_null=True)),
         Column("created_at", UtcDateTime, nullable=False),
+        sqlite_with_rowid=False,
     )
 )
 
@@ -63,8 +79,12 @@ holds = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     CheckConstraint("captured_nanos >= 0 AND captured_nanos <= amount_nanos", name="captured_within_amount"),
-    Index("ix_ledger_holds_due", "state", "expires_at"),
+    Index("ix_ledger_holds_due", "expires_at", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
+    sqlite_with_rowid=False,
 )
+
+holds_are_open = holds.c.state == literal_column("'open'")
+"""Said in the words of the index on open holds: with a parameter SQLite would not use it."""
 
 statement_lines = append_only(
     Table(
@@ -78,5 +98,6 @@ statement_lines = append_only(
         Column("balance_nanos", BigInteger, nullable=False),
         Column("description", String(500), nullable=False),
         Column("created_at", UtcDateTime, nullable=False),
+        sqlite_with_rowid=False,
     )
 )

@@ -5,13 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from cloudyard.domains.ledger.models import accounts, holds, statement_lines
+from cloudyard.domains.ledger.models import accounts, holds, holds_are_open, statement_lines
 from cloudyard.domains.ledger.records import (
     Account,
     AccountKind,
     EntryKind,
     HistoryEntry,
-    HoldState,
     Wallet,
     held_of,
     wallet_of,
@@ -66,9 +65,6 @@ async def read_history(tx: Transaction, user_id: str, limit: int, offset: int) -
 async def expired_hold_ids(tx: Transaction, now: datetime, limit: int) -> list[str]:
     """Open holds whose time is over."""
     rows = await tx.all(
-        select(holds.c.id)
-        .where(holds.c.state == HoldState.OPEN.value, holds.c.expires_at < now)
-        .order_by(holds.c.expires_at)
-        .limit(limit)
+        select(holds.c.id).where(holds_are_open, holds.c.expires_at < now).order_by(holds.c.expires_at).limit(limit)
     )
     return [row.id for row in rows]

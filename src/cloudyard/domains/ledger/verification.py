@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from cloudyard.domains.ledger.hold_verification import moves_without_hold, wrong_holds
-from cloudyard.domains.ledger.models import accounts, holds, postings, transactions
-from cloudyard.domains.ledger.records import NEVER_NEGATIVE, AccountKind, Discrepancy, HoldState
+from cloudyard.domains.ledger.models import accounts, holds, holds_are_open, postings, transactions
+from cloudyard.domains.ledger.records import NEVER_NEGATIVE, AccountKind, Discrepancy
 from cloudyard.domains.ledger.statement_verification import broken_statements, wrong_statement_lines
 
 
@@ -110,14 +110,17 @@ def _negative_balances(connection: Connection) -> Iterator[Discrepancy]:
 
 
 def _wrong_held_balances(connection: Connection) -> Iterator[Discrepancy]:
-    is_open = and_(holds.c.user_id == accounts.c.owner, holds.c.state == HoldState.OPEN.value)
-    total = func.coalesce(func.sum(holds.c.amount_nanos), 0)
+    set_aside = (
+        select(holds.c.user_id, func.sum(holds.c.amount_nanos).label("nanos"))
+        .where(holds_are_open)
+        .group_by(holds.c.user_id)
+        .subquery("set_aside")
+    )
+    total = func.coalesce(set_aside.c.nanos, 0)
     query = (
         select(accounts.c.id, accounts.c.balance_nanos, total)
-        .outerjoin(holds, is_open)
-        .where(accounts.c.kind == AccountKind.HELD.value)
-        .group_by(accounts.c.id, accounts.c.balance_nanos)
-        .having(accounts.c.balance_nanos != total)
+        .outerjoin(set_aside, set_aside.c.user_id == accounts.c.owner)
+        .where(accounts.c.kind == AccountKind.HELD.value, accounts.c.balance_nanos != total)
     )
     for account_id, balance, open_holds in connection.execute(query):
         yield Discrepancy(

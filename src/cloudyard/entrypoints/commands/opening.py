@@ -22,14 +22,18 @@ class DatabaseNotReady(DomainError):
 
 
 @asynccontextmanager
-async def services_of(settings: Settings) -> AsyncIterator[Services]:
-    """The services, with prices and catalogue loaded. Raises `DatabaseNotReady` and what `open_services` raises."""
+async def services_of(settings: Settings, *, load: bool = True) -> AsyncIterator[Services]:
+    """The services, with prices and catalogue loaded unless that is not wanted.
+
+    Raises `DatabaseNotReady`, what `open_services` raises, and on loading `SecretUnreadable`.
+    """
     configure_logging(TelemetrySettings(log_level="warning", log_format="console"))
     _require_file(settings)
     async with open_services(settings) as services:
         if not await is_current(services.database):
             raise _not_ready(settings, "is of another version of Cloudyard, or still empty")
-        await services.load()
+        if load:
+            await services.load()
         yield services
 
 

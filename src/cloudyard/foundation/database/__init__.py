@@ -2,11 +2,12 @@
 
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
-from cloudyard.foundation.database.group_commit import GroupCommit
+from cloudyard.foundation.database.group_commit import Accepted, GroupCommit
 from cloudyard.foundation.database.schema import UtcDateTime, append_only, metadata
 from cloudyard.foundation.database.transaction import Transaction
 
 __all__ = [
+    "Accepted",
     "Database",
     "DatabaseUnavailable",
     "GroupCommit",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, make_url, text
@@ -15,6 +15,7 @@ from cloudyard.foundation.database.sqlite import grouping_engine, prepared_file,
 from cloudyard.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 BUSY_TIMEOUT_MS = 5000
 TRIES = 3
@@ -70,23 +71,24 @@ class Database:
         async with _begun(self._reading) as connection:
             yield Transaction(connection)
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
+    async def run(self, work: Callable[[Connection], T], *, written: Callable[[T], None] | None = None) -> T:
         """Run synchronous statements as one unit of work (the path of grouped commits).
 
-        `work` is run again where PostgreSQL gave up its transaction in favour of another, so it must have no effect
-        but its statements. Raises `DatabaseUnavailable`.
+        `written` hears of the result as soon as everything is written, before it is durable: the commit may still
+        fail. `work` is run again where PostgreSQL gave up its transaction in favour of another, so it must have no
+        effect but its statements. Raises `DatabaseUnavailable`.
         """
         if self._grouping is not None:
             async with self._turn():
                 with translated_errors():
-                    return await _to_its_end(self._grouping.submit(work))
+                    return await _to_its_end(self._grouping.submit(work, written))
         for _ in range(TRIES - 1):
             try:
-                return await self._run_once(work)
+                return await self._run_once(work, written)
             except DatabaseUnavailable as error:
                 if not lost_to_another(error):
                     raise
-        return await self._run_once(work)
+        return await self._run_once(work, written)
 
     async def ping(self) -> None:
         """Prove that the database answers and can be written to; raises `DatabaseUnavailable`."""
@@ -103,28 +105,69 @@ class Database:
     def _turn(self) -> AbstractAsyncContextManager[object]:
         return self._write_lock if self._write_lock is not None else nullcontext()
 
-    async def _run_once(self, work: Callable[[Connection], T]) -> T:
+    async def _run_once(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> T:
         async with self.transaction() as tx:
-            return await tx.run_sync(work)
+            result = await tx.run_sync(work)
+            if written is not None:
+                written(result)
+            return result
 
 
 class _WriterThread:
-    """The thread that runs grouped work on a connection of its own."""
+    """The thread that runs grouped work, on a connection that it keeps: taking one from a pool costs as much as a
+    small statement."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-writer")
 
-    def submit(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._in_transaction, work)
+    def submit(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+
+        def heard(result: T) -> None:
+            if written is not None:
+                _tell(loop, written, result)
+
+        def run() -> None:
+            try:
+                result = self._in_transaction(work, heard)
+            except BaseException as error:  # noqa: BLE001 - raised where the outcome is awaited
+                _tell(loop, outcome.set_exception, error)
+            else:
+                _tell(loop, outcome.set_result, result)
+
+        self._thread.submit(run)
+        return outcome
 
     def close(self) -> None:
+        self._thread.submit(self._disconnect).result()
         self._thread.shutdown(wait=True)
         self._engine.dispose()
 
-    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return work(connection)
+    def _in_transaction(self, work: Callable[[Connection], T], heard: Callable[[T], None]) -> T:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                result = work(self._connection)
+                heard(result)
+        except BaseException:
+            self._disconnect()  # what state it is in is not worth finding out
+            raise
+        return result
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[V], object], value: V) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(callback, value)
 
 
 @asynccontextmanager
@@ -142,8 +185,12 @@ async def _begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 async def _commit(connection: AsyncConnection, tx: Transaction) -> None:
-    with translated_errors(committing=True):
-        await connection.commit()
+    try:
+        with translated_errors(committing=True):
+            await connection.commit()
+    except BaseException:
+        await connection.invalidate()  # the transaction may still be open: nobody may go on in it
+        raise
     tx.committed()
 
 

@@ -6,12 +6,13 @@ and to PostgreSQL as one statement with an array for each column, since every ro
 round through its executor.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     Column,
@@ -29,13 +30,22 @@ from sqlalchemy import (
 from sqlalchemy import column as named
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 Convert = Callable[[Any], Any]
 Row = tuple[Any, ...]
 
-_SQLITE: Dialect = sqlite.dialect()
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+ROWS_AT_ONCE = (32, 8, 1)
+"""On SQLite every step of a statement gives the interpreter's lock away and has to get it back from a busy event loop.
+So rows go in with as few steps as there can be, by statements for a few numbers of rows, which stay prepared."""
+
+_ROWS = msgspec.json.Decoder(list[tuple[Any, ...]])
+_SQLITE: Dialect = sqlite.dialect(json_serializer=_as_json)
 _POSTGRESQL: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -56,8 +66,8 @@ class _Conversions:
 
 
 class _PreparedWrite:
-    def __init__(self, columns: Sequence[Column[Any]], for_sqlite: str, for_postgresql: str) -> None:
-        self._for_sqlite = for_sqlite
+    def __init__(self, columns: Sequence[Column[Any]], for_sqlite: Callable[[int], str], for_postgresql: str) -> None:
+        self._for_sqlite = tuple((count, for_sqlite(count)) for count in ROWS_AT_ONCE)
         self._to_sqlite = _to_driver(columns, _SQLITE)
         self._for_postgresql = for_postgresql
         self._to_postgresql = _to_driver(columns, _POSTGRESQL)
@@ -70,8 +80,20 @@ class _PreparedWrite:
             arrays = zip(*self._to_postgresql.of(rows), strict=True)
             connection.exec_driver_sql(self._for_postgresql, tuple(arrays))
         else:
-            with _cursor(connection, self._for_sqlite) as cursor:
-                cursor.executemany(self._for_sqlite, self._to_sqlite.of(rows))
+            self._run_on_sqlite(connection, self._to_sqlite.of(rows))
+
+    def _run_on_sqlite(self, connection: Connection, rows: Sequence[Row]) -> None:
+        cursor = connection.connection.cursor()
+        done = 0
+        try:
+            for count, statement in self._for_sqlite:
+                while len(rows) - done >= count:
+                    cursor.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
+                    done += count
+        except sqlite3.Error as error:
+            raise _as_sqlalchemy(error, connection) from error
+        finally:
+            cursor.close()
 
 
 class PreparedInsert(_PreparedWrite):
@@ -85,7 +107,7 @@ class PreparedInsert(_PreparedWrite):
         listed = ", ".join(names)
         super().__init__(
             columns,
-            f"INSERT INTO {table.name} ({listed}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - our names
+            lambda count: f"INSERT INTO {table.name} ({listed}) {_values(columns, count)}",
             f"INSERT INTO {table.name} ({listed}) SELECT * FROM {_arrays(columns)}",  # noqa: S608 - our names
         )
 
@@ -96,24 +118,33 @@ class PreparedUpdate(_PreparedWrite):
     def __init__(self, table: Table, names: Sequence[str]) -> None:
         (key,) = table.primary_key.columns
         columns = [*(table.c[name] for name in names), key]
-        asked = ", ".join(f"{name} = ?" for name in names)
         taken = ", ".join(f"{name} = given.{name}" for name in names)
         listed = ", ".join(column.name for column in columns)
+        by_key = f"{table.name}.{key.name} = given.{key.name}"
+
+        def for_sqlite(count: int) -> str:
+            if count == 1:
+                asked = ", ".join(f"{name} = ?" for name in names)
+                return f"UPDATE {table.name} SET {asked} WHERE {key.name} = ?"  # noqa: S608 - our own names
+            given = f"WITH given({listed}) AS ({_values(columns, count)})"
+            return f"{given} UPDATE {table.name} SET {taken} FROM given WHERE {by_key}"  # noqa: S608 - our own names
+
         super().__init__(
             columns,
-            f"UPDATE {table.name} SET {asked} WHERE {key.name} = ?",  # noqa: S608 - our own names
-            f"UPDATE {table.name} SET {taken} FROM {_arrays(columns)} AS given({listed}) "  # noqa: S608 - our own names
-            f"WHERE {table.name}.{key.name} = given.{key.name}",
+            for_sqlite,
+            f"UPDATE {table.name} SET {taken} FROM {_arrays(columns)} AS given({listed}) WHERE {by_key}",  # noqa: S608
         )
 
 
 class KeyedRead:
     """A SELECT of the rows with given text keys. Its text is the same for any number of keys, so that it is parsed and
-    planned once."""
+    planned once. What is selected is text or a number."""
 
     def __init__(self, query: Select[Any], key: Column[str]) -> None:
         listed = func.json_each(bindparam("keys")).table_valued(named("value", String))
-        self._for_sqlite = str(query.where(key.in_(select(listed.c.value))).compile(dialect=_SQLITE))
+        found = query.where(key.in_(select(listed.c.value))).subquery()
+        as_json = select(func.json_group_array(func.json_array(*found.c)))
+        self._for_sqlite = str(as_json.compile(dialect=_SQLITE))
         self._from_sqlite = _from_driver(list(query.selected_columns), _SQLITE)
         self._for_postgresql = query.where(key == any_(bindparam("keys", type_=ARRAY(String))))
 
@@ -121,22 +152,26 @@ class KeyedRead:
         """The rows that exist, each with the selected columns in their order."""
         if connection.dialect.name == "postgresql":
             return [tuple(row) for row in connection.execute(self._for_postgresql, {"keys": list(keys)})]
-        with _cursor(connection, self._for_sqlite) as cursor:
-            cursor.execute(self._for_sqlite, (json.dumps(list(keys)),))
-            return self._from_sqlite.of(cursor.fetchall())
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(self._for_sqlite, (_as_json(list(keys)),))
+            ((rows,),) = cursor.fetchall()
+            return self._from_sqlite.of(_ROWS.decode(rows))
+        except sqlite3.Error as error:
+            raise _as_sqlalchemy(error, connection) from error
+        finally:
+            cursor.close()
 
 
-@contextmanager
-def _cursor(connection: Connection, statement: str) -> Iterator[DBAPICursor]:
-    """The driver's own cursor, whose failures are raised as SQLAlchemy raises them."""
-    driver = connection.dialect.loaded_dbapi
-    cursor = connection.connection.cursor()
-    try:
-        yield cursor
-    except driver.Error as error:
-        raise DBAPIError.instance(statement, None, error, driver.Error, dialect=connection.dialect) from error
-    finally:
-        cursor.close()
+def _values(columns: Sequence[Column[Any]], rows: int) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    return f"VALUES {', '.join([row] * rows)}"
+
+
+def _as_sqlalchemy(error: sqlite3.Error, connection: Connection) -> DBAPIError:
+    """The driver's failure as SQLAlchemy would have raised it."""
+    translated = DBAPIError.instance(None, None, error, sqlite3.Error, dialect=connection.dialect)
+    return cast(DBAPIError, translated)
 
 
 def _arrays(columns: Sequence[Column[Any]]) -> str:

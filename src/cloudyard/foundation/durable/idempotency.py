@@ -1,10 +1,12 @@
 """Idempotency keys: the same key and body give the same answer, once.
 
 Follows draft-ietf-httpapi-idempotency-key-header-07: a repeat while the first is in flight and a key that
-comes with another body are both refused.
+comes with another body are both refused. A claim lapses on its own, so that a process that was killed blocks no
+key for long; while its request runs in this process it is extended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,6 +33,7 @@ from cloudyard.foundation.errors import DomainError, ErrorKind, InvalidInput
 
 KEPT_FOR = timedelta(hours=24)
 IN_FLIGHT_FOR = timedelta(minutes=15)
+EXTENDED_EVERY = timedelta(minutes=3)
 LONGEST_KEY = 255
 
 idempotency_keys = Table(
@@ -42,6 +45,7 @@ idempotency_keys = Table(
     Column("status", Integer),
     Column("headers", JSON),
     Column("body", LargeBinary),
+    Column("claimed_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
@@ -72,11 +76,11 @@ class StoredAnswer:
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
     """The right to answer the first request of a key, until another may claim it. `scope` is the caller and the
-    operation."""
+    operation, `since` when it was claimed: of the claims of one key no two have the same."""
 
     scope: str
     key: str
-    until: datetime
+    since: datetime
 
     @property
     def row(self) -> ColumnElement[bool]:
@@ -86,7 +90,7 @@ class KeyClaim:
             table.c.scope == self.scope,
             table.c.key == self.key,
             table.c.status.is_(None),
-            table.c.expires_at == self.until,
+            table.c.claimed_at == self.since,
         )
         return guard
 
@@ -97,6 +101,7 @@ class IdempotencyKeys:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._running: set[KeyClaim] = set()
 
     async def begin(self, scope: str, key: str, fingerprint: str) -> KeyClaim | StoredAnswer:
         """Claim a key, or get the stored answer of its first use.
@@ -106,19 +111,37 @@ class IdempotencyKeys:
         if not 1 <= len(key) <= LONGEST_KEY:
             raise InvalidInput(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.", field="Idempotency-Key")
         now = self._clock.now()
-        claim = KeyClaim(scope, key, now + IN_FLIGHT_FOR)
+        claim = KeyClaim(scope, key, now)
         table = idempotency_keys
+        row = {"scope": scope, "key": key, "fingerprint": fingerprint, "claimed_at": now}
         try:
             async with self._database.transaction() as tx:
                 await tx.execute(
                     delete(table).where(table.c.scope == scope, table.c.key == key, table.c.expires_at < now)
                 )
-                await tx.execute(
-                    insert(table).values(scope=scope, key=key, fingerprint=fingerprint, expires_at=claim.until)
-                )
+                await tx.execute(insert(table).values(**row, expires_at=now + IN_FLIGHT_FOR))
         except IntegrityError:
             return await self._stored(scope, key, fingerprint)
         return claim
+
+    @contextmanager
+    def running(self, claim: KeyClaim) -> Iterator[None]:
+        """While the block runs, the claim is one that `extend_running` extends."""
+        self._running.add(claim)
+        try:
+            yield
+        finally:
+            self._running.discard(claim)
+
+    async def extend_running(self) -> None:
+        """Keep the claims of requests that still run here from lapsing.
+
+        Every process calls this for its own, `EXTENDED_EVERY` so often. What has run for less than that is left alone.
+        """
+        now = self._clock.now()
+        for claim in [claim for claim in self._running if now - claim.since >= EXTENDED_EVERY]:
+            async with self._database.transaction() as tx:  # one row each: no lock is held while waiting for another
+                await tx.execute(update(idempotency_keys).where(claim.row).values(expires_at=now + IN_FLIGHT_FOR))
 
     def completion(self, claim: KeyClaim, answer: StoredAnswer) -> "Completion":
         """The write that stores an answer, to run inside the transaction of the change it belongs to."""

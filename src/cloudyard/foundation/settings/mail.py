@@ -6,11 +6,17 @@ from pydantic import Field, SecretStr
 
 from cloudyard.foundation.settings.area import Area
 
+MailBackend = Literal["none", "file", "smtp"]
+
 
 class MailSettings(Area):
-    """Mail: a file outbox by default, SMTP in production."""
+    """Mail. Without any, nobody can be sent a link: passwords cannot be reset, addresses not be verified."""
 
-    backend: Literal["file", "smtp"] = Field("file", description="`file` writes .eml files below data_dir/mail.")
+    backend: MailBackend | None = Field(
+        None,
+        description="`smtp` sends, `file` writes .eml files below data_dir/mail, `none` does without; "
+        "default: `none`, in development `file`.",
+    )
     sender: str = Field("Cloudyard <noreply@localhost>", description="From address.")
     smtp_host: str = Field("127.0.0.1", description="SMTP server.")
     smtp_port: int = Field(587, description="SMTP port.")

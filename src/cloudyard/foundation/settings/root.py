@@ -18,13 +18,15 @@ from cloudyard.foundation.settings.database import DatabaseSettings
 from cloudyard.foundation.settings.files import FileSettings
 from cloudyard.foundation.settings.inference import InferenceSettings
 from cloudyard.foundation.settings.limits import LimitSettings
-from cloudyard.foundation.settings.mail import MailSettings
+from cloudyard.foundation.settings.mail import MailBackend, MailSettings
 from cloudyard.foundation.settings.security import SecuritySettings
 from cloudyard.foundation.settings.server import ServerSettings
 from cloudyard.foundation.settings.telemetry import TelemetrySettings
 
 CONFIG_FILE = "cloudyard.toml"
 DEFAULT_DATA_DIR = Path("data")
+DEVELOPMENT_ORIGINS = ("http://localhost:3000",)
+"""Where the published documents expect a front end under development."""
 
 
 class Profile(StrEnum):
@@ -83,7 +85,11 @@ class Settings(_Sourced):
 
     model_config = SettingsConfigDict(extra="forbid")
 
-    profile: Profile = Field(Profile.PRODUCTION, description="`development` maps the documents' model names.")
+    profile: Profile = Field(
+        Profile.PRODUCTION,
+        description="`development` writes mail to files, maps the documents' model names and lets "
+        "a front end on http://localhost:3000 call.",
+    )
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="Everything that Cloudyard writes lies below.")
     admin_email: str | None = Field(None, description="E-mail of the first administrator.")
     admin_password: SecretStr | None = Field(None, description="Password of the first administrator.")
@@ -102,6 +108,19 @@ class Settings(_Sourced):
     def development(self) -> bool:
         """Whether the development profile is on."""
         return self.profile is Profile.DEVELOPMENT
+
+    @property
+    def mail_backend(self) -> MailBackend:
+        """What sends mail, with the profile's default filled in: a server never falls back on files by itself."""
+        return self.mail.backend or ("file" if self.development else "none")
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """Origins that browsers may call from, with the profile's default filled in."""
+        given = self.server.cors_origins
+        if given is None:
+            return DEVELOPMENT_ORIGINS if self.development else ()
+        return tuple(given)
 
     @property
     def database_url(self) -> str:

@@ -17,8 +17,10 @@ class ServerSettings(Area):
         default_factory=dict, description="Host name -> surface, for surfaces that have a name of their own."
     )
     public_url: str | None = Field(None, description="Base URL that users reach; links in mails start with it.")
-    cors_origins: list[str] = Field(
-        default_factory=list, description="Origins that browsers may call from; `*` for any (without cookies)."
+    cors_origins: list[str] | None = Field(
+        None,
+        description="Origins that browsers may call from; `*` for any (without cookies). "
+        "Default: none, in development `http://localhost:3000`.",
     )
     trusted_proxies: list[str] = Field(
         default_factory=list, description="Addresses or networks whose X-Forwarded-For is believed."

@@ -6,7 +6,8 @@ Lines of libraries that use the standard `logging` come out in the same shape.
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -23,7 +24,7 @@ QUIET_LIBRARIES = ("uvicorn", "alembic", "aiosqlite", "asyncio", "httpcore", "ht
 
 def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = None) -> None:
     """Set up logging for the process, to standard error unless a stream is given. Call it once, at start."""
-    target = stream or sys.stderr.buffer
+    target = cast(BinaryIO, _Target(stream or sys.stderr.buffer))
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [_add_request, structlog.processors.add_log_level, _add_time]
     renderer: list[Processor] = (
@@ -38,6 +39,25 @@ def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = Non
         cache_logger_on_first_use=True,
     )
     _take_over_standard_logging(level, target, [*shared, _drop_color_message], renderer)
+
+
+class _Target:
+    """Where lines go. What cannot be written (a full disk, a pipe that nobody reads) is lost: it fails no request."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> int:
+        with suppress(OSError):
+            self._stream.write(line)
+        return len(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 class _JsonRenderer:

@@ -105,6 +105,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("headers", sa.JSON(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("claimed_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_idempotency_keys")),
     )
@@ -144,9 +145,16 @@ def upgrade() -> None:
             name=op.f("ck_ledger_holds_captured_within_amount"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_holds")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("ledger_holds", schema=None) as batch_op:
-        batch_op.create_index("ix_ledger_holds_due", ["state", "expires_at"], unique=False)
+        batch_op.create_index(
+            "ix_ledger_holds_due",
+            ["expires_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        )
 
     op.create_table(
         "ledger_transactions",
@@ -159,6 +167,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transactions")),
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_ledger_transactions_idempotency_key")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "outbox_events",
@@ -305,6 +314,7 @@ def upgrade() -> None:
             name=op.f("fk_ledger_statement_lines_transaction_id_ledger_transactions"),
         ),
         sa.PrimaryKeyConstraint("user_id", "number", name=op.f("pk_ledger_statement_lines")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "mail_tokens",
@@ -367,10 +377,9 @@ def upgrade() -> None:
 
     op.create_table(
         "usage_records",
-        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("hold_id", sa.String(length=36), nullable=False),
         sa.Column("user_id", sa.String(length=36), nullable=False),
         sa.Column("api_key_id", sa.String(length=36), nullable=True),
-        sa.Column("hold_id", sa.String(length=36), nullable=False),
         sa.Column("transaction_id", sa.String(length=36), nullable=True),
         sa.Column("price_id", sa.String(length=36), nullable=False),
         sa.Column("quantities", sa.JSON(), nullable=False),
@@ -387,8 +396,8 @@ def upgrade() -> None:
             ["ledger_transactions.id"],
             name=op.f("fk_usage_records_transaction_id_ledger_transactions"),
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_records")),
-        sa.UniqueConstraint("hold_id", name=op.f("uq_usage_records_hold_id")),
+        sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_usage_records")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("usage_records", schema=None) as batch_op:
         batch_op.create_index("ix_usage_records_user", ["user_id", "created_at"], unique=False)
@@ -458,7 +467,9 @@ def downgrade() -> None:
     op.drop_table("outbox_events")
     op.drop_table("ledger_transactions")
     with op.batch_alter_table("ledger_holds", schema=None) as batch_op:
-        batch_op.drop_index("ix_ledger_holds_due")
+        batch_op.drop_index(
+            "ix_ledger_holds_due", sqlite_where=sa.text("state = 'open'"), postgresql_where=sa.text("state = 'open'")
+        )
 
     op.drop_table("ledger_holds")
     with op.batch_alter_table("ledger_accounts", schema=None) as batch_op:

@@ -9,15 +9,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from cloudyard.surfaces.front import account_links
 from cloudyard.surfaces.front.content import Front
 from cloudyard.surfaces.front.page import render_page
+from cloudyard.surfaces.front.policy import READY_PATH
 from cloudyard.web.errors import ProblemRenderer, install_error_handlers
-from cloudyard.web.health import Finding
+from cloudyard.web.health import Finding, State, may_see_details, overall
 
 PAGE = "/"
 HEALTH = "/health"
-READY = "/ready"
-PATHS = (PAGE, HEALTH, READY, *account_links.PATHS)
+PATHS = (PAGE, HEALTH, READY_PATH, *account_links.PATHS)
 
 READ = ["GET", "HEAD"]
+READINESS = {State.WELL: "ready", State.DEGRADED: "degraded", State.UNAVAILABLE: "not_ready"}
 FRESH = {"Cache-Control": "no-store"}
 
 
@@ -35,25 +36,25 @@ def create_app(front: Front) -> FastAPI:
         body = {"status": "healthy", "version": front.version, "uptime": int(front.uptime())}
         return JSONResponse(body, headers=FRESH)
 
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         findings = await front.health()
-        well = all(finding.ok for finding in findings)
-        body = {"status": "ready" if well else "not_ready", "parts": _parts(findings)}
-        return JSONResponse(body, 200 if well else 503, headers=FRESH)
+        state = overall(findings)
+        body = {"status": READINESS[state], "parts": _parts(findings, details=may_see_details(request.scope))}
+        return JSONResponse(body, 503 if state is State.UNAVAILABLE else 200, headers=FRESH)
 
-    for path, endpoint in ((PAGE, page), (HEALTH, health), (READY, ready)):
+    for path, endpoint in ((PAGE, page), (HEALTH, health), (READY_PATH, ready)):
         app.add_api_route(path, endpoint, methods=READ, include_in_schema=False)
     account_links.add_account_links(app, front.recovery)
     return app
 
 
-def _parts(findings: Sequence[Finding]) -> dict[str, Any]:
+def _parts(findings: Sequence[Finding], *, details: bool) -> dict[str, Any]:
     return {
         finding.name: {
             "ok": finding.ok,
             "backend": finding.backend,
             "seconds": round(finding.seconds, 4),
-            **({} if finding.ok else {"problem": finding.problem}),
+            **({} if finding.ok else {"problem": finding.shown(details=details)}),
         }
         for finding in findings
     }

@@ -8,11 +8,17 @@ from string import Template
 
 from cloudyard.surfaces.front.content import Front, ModelLine, SurfaceLine
 from cloudyard.surfaces.front.policy import STYLE
-from cloudyard.web.health import Finding
+from cloudyard.web.health import Finding, State, overall
 
 TEMPLATE = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
 
 _SANE_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9a-fA-F:]+\](:[0-9]+)?")
+
+WORDS = {
+    State.WELL: "Everything answers",
+    State.DEGRADED: "Everything that is needed answers",
+    State.UNAVAILABLE: "Something does not answer",
+}
 
 REGISTER = """\
 TOKEN=$(curl -s {base}{path} \\
@@ -32,13 +38,13 @@ curl {base}/v1/chat/completions \\
 def render_page(front: Front, findings: Sequence[Finding], *, scheme: str, host: str) -> str:
     """The page for a reader who reached this server under `scheme` and `host`."""
     base = f"{scheme}://{host}" if _SANE_HOST.fullmatch(host) else "http://127.0.0.1:8000"
-    well = all(finding.ok for finding in findings)
+    state = overall(findings)
     return TEMPLATE.substitute(
         style=STYLE,
         version=escape(front.version),
         profile=escape(front.profile),
-        state="well" if well else "unwell",
-        state_words="Everything answers" if well else "Something does not answer",
+        state="unwell" if state is State.UNAVAILABLE else "well",
+        state_words=WORDS[state],
         surfaces=_lines(map(_surface, front.surfaces)),
         parts=_lines(map(_part, findings)),
         models=_lines(map(_model, front.models())),
@@ -60,7 +66,7 @@ def _surface(line: SurfaceLine) -> str:
 
 
 def _part(finding: Finding) -> str:
-    state = f"answers in {finding.seconds * 1000:.1f} ms" if finding.ok else escape(finding.problem or "")
+    state = f"answers in {finding.seconds * 1000:.1f} ms" if finding.ok else finding.shown(details=False)
     mark = "well" if finding.ok else "unwell"
     return (
         f'<tr><th scope="row">{escape(finding.name)}</th><td>{escape(finding.backend)}</td>'

@@ -7,6 +7,9 @@ from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.neurogrid.mapping import timestamp
 from cloudyard.web.errors import Rendered, StatusTable, issues_of, standard_headers
+from cloudyard.web.money_details import USD
+
+MONEY = USD  # as in its wallet
 
 
 class NeurogridErrors:
@@ -22,7 +25,7 @@ class NeurogridErrors:
         body = {
             "error": error.code,
             "message": _spelled(error, error.message),
-            "details": {**error.details, **_fields(error)},
+            "details": MONEY.shown(error.details) | _fields(error),
             "timestamp": timestamp(self._clock.now()),
         }
         return Rendered(status, msgspec.json.encode(body, enc_hook=str), standard_headers(status, error))

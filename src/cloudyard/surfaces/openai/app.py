@@ -16,10 +16,10 @@ from cloudyard.surfaces.openai.routes import files, models, responses
 from cloudyard.surfaces.openai.routes.calls import Call
 from cloudyard.surfaces.openai.routes.inference import InferenceEndpoint, ReadView
 from cloudyard.surfaces.openai.services import OpenAIServices
-from cloudyard.surfaces.openai.token_limits import TokenLimits
 from cloudyard.surfaces.openai.views import CompletionView, EmbeddingView, Request, View
 from cloudyard.web.json_body import decode_json
 from cloudyard.web.surface_app import new_surface_app
+from cloudyard.web.token_limits import TokenLimits
 
 DESCRIPTION = "The OpenAI API over the models of this installation. Every call is charged to the caller's credit."
 
@@ -58,7 +58,7 @@ def create_app(services: OpenAIServices) -> OpenAIApp:
 
 
 def _inference_endpoints(services: OpenAIServices) -> dict[str, InferenceEndpoint]:
-    tokens = TokenLimits(services.limits, services.catalogue, services.clock, services.metrics)
+    tokens = TokenLimits(POLICY, services.limits, services.catalogue, services.metrics)
     readers: dict[str, ReadView] = {
         "/chat/completions": _reader(ChatRequest, CompletionView),
         "/completions": _reader(CompletionRequest, CompletionView),

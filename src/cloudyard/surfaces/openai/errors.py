@@ -11,6 +11,7 @@ import msgspec
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.web.errors import MalformedRequest, Rendered, StatusTable, standard_headers
+from cloudyard.web.token_limits import TokenLimitReached
 
 REQUEST_ERROR = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -43,13 +44,6 @@ TYPES: Mapping[ErrorKind, str] = MappingProxyType(
 )
 MISSING = re.compile(r"missing required field|Field required")
 WRONG_TYPE = re.compile(r"Expected `[^`]*`, got |valid (string|integer|number|boolean|list|dictionary)")
-
-
-class TokenLimitReached(DomainError):
-    """The caller used too many tokens within the window."""
-
-    code = "token_limit_reached"
-    kind = ErrorKind.RATE_LIMITED
 
 
 class OpenAIErrors:

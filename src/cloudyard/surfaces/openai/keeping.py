@@ -12,6 +12,7 @@ from cloudyard.domains.billing.batch import Write
 from cloudyard.domains.inference import Answer, ChunkStream
 from cloudyard.foundation.durable import StoredAnswer
 from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.surfaces.openai.errors import OpenAIErrors
 from cloudyard.surfaces.openai.views import Request, View
 from cloudyard.web.sse import Events
 
@@ -23,19 +24,23 @@ Store = Callable[[StoredAnswer], Write]
 
 
 class StreamInterrupted(DomainError):
-    """A stream ended before its answer did; told to whoever asks for it again by its idempotency key."""
+    """An answer was cut short; told to whoever asks for it again by its idempotency key."""
 
     code = "stream_interrupted"
     kind = ErrorKind.UPSTREAM
 
 
 class Keeping:
-    """One answer under way. `store` gives the write that keeps it for repetitions, if they are to be expected."""
+    """One answer under way. `store` gives the write that keeps it for repetitions, if they are to be expected.
 
-    __slots__ = ("_store", "_told", "view")
+    `answer` is what came of it, however it ended; None until the charge for it is written.
+    """
+
+    __slots__ = ("_store", "_told", "answer", "view")
 
     def __init__(self, view: View[Request], store: Store | None = None) -> None:
         self.view = view
+        self.answer: Answer | None = None
         self._store = store
         self._told = bytearray()
 
@@ -56,14 +61,20 @@ class Keeping:
             yield self.view.closing(stream.answer)
 
     def whole(self, answer: Answer) -> tuple[Write, ...]:
-        """The writes of a whole answer."""
+        """The writes of a whole answer; of one whose caller left, what tells a repetition so."""
+        self.answer = answer
         writes = self.view.writes(answer)
         if self._store is None:
             return writes
+        interruption = _interruption(answer)
+        if interruption is not None:
+            told = OpenAIErrors().render(interruption, "")
+            return (*writes, self._store(_stored(answer, JSON_TYPE, told.body, told.status)))
         return (*writes, self._store(_stored(answer, JSON_TYPE, self.view.whole(answer))))
 
     def streamed(self, answer: Answer) -> tuple[Write, ...]:
         """The writes of a streamed answer: what went out, and what ends it."""
+        self.answer = answer
         writes = self.view.writes(answer)
         if self._store is None:
             return writes
@@ -72,16 +83,16 @@ class Keeping:
         return (*writes, self._store(_stored(answer, STREAM_TYPE, bytes(self._told) + last)))
 
 
-def _stored(answer: Answer, content_type: str, body: bytes) -> StoredAnswer:
-    return StoredAnswer(200, {"content-type": content_type, MODEL_HEADER: answer.served_by}, body)
+def _stored(answer: Answer, content_type: str, body: bytes, status: int = 200) -> StoredAnswer:
+    return StoredAnswer(status, {"content-type": content_type, MODEL_HEADER: answer.served_by}, body)
 
 
 def _interruption(answer: Answer) -> StreamInterrupted | None:
-    """What ended a stream early, None if nothing did."""
+    """What cut an answer short, None if nothing did."""
     if answer.outcome is UsageOutcome.COMPLETED:
         return None
     who = "the caller left" if answer.outcome is UsageOutcome.CLIENT_LEFT else "the model's provider broke off"
     return StreamInterrupted(
-        f"The stream ended early because {who}; what had been generated was charged. "
+        f"The answer was cut short because {who}; what had been generated was charged. "
         "Use a new Idempotency-Key to ask again."
     )

@@ -15,7 +15,6 @@ MINUTE = 60
 REQUESTS = Limit(300_000, MINUTE)
 ANONYMOUS_REQUESTS = Limit(600, MINUTE)
 TOKENS = Limit(60_000_000, MINUTE)
-TOKENS_RULE = "tokens"
 
 DOCUMENTS = DocumentPaths()
 FILES_PATH = "/files"
@@ -65,6 +64,7 @@ POLICY = SurfacePolicy(
     prefix="/v1",
     limits=(LimitRule("requests", REQUESTS, ANONYMOUS_REQUESTS, under("/")),),
     limit_headers=request_headers,
+    tokens=TOKENS,
     ungated=under(*DOCUMENTS.all()),
     streams_body=exactly("POST", FILES_PATH),
     cors_exposed_headers=(*EXPOSED_HEADERS, *EXPOSED),

@@ -7,6 +7,9 @@ import msgspec
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.web.errors import Rendered, StatusTable, issues_of, phrase, standard_headers
+from cloudyard.web.money_details import USD
+
+MONEY = USD  # the document knows no money
 
 # 409 is not in the document's table: a conflict is a bad request with a code of its own.
 STATUS = StatusTable({ErrorKind.CONFLICT: 400}, {"idempotency_key_in_flight": 409})
@@ -75,7 +78,7 @@ def code_of(error: DomainError) -> str:
 def _details(error: DomainError) -> dict[str, object]:
     """The first input at fault as the document shows it; where there are several, all of them."""
     found = [{"field": issue.field, "reason": issue.message} for issue in issues_of(error)]
-    details: dict[str, object] = {**error.details}
+    details = MONEY.shown(error.details)
     if found:
         details |= found[0]
     if len(found) > 1:

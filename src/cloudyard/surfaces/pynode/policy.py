@@ -20,6 +20,6 @@ POLICY = SurfacePolicy(
     version="1.0.0",
     classic_port=3000,
     limits=(LimitRule("api", Limit(100, QUARTER_HOUR), Limit(10, QUARTER_HOUR), under("/api/", WEBSOCKET_PATH)),),
-    ungated=under(HEALTH_PATH, READY_PATH, METRICS_PATH, *DOCUMENTS.all()),
+    ungated=under(HEALTH_PATH, METRICS_PATH, *DOCUMENTS.all()),
     streams_body=exactly("POST", UPLOAD_PATH),
 )

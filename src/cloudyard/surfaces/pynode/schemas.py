@@ -180,10 +180,11 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """GET /ready. `backends` names what stands behind each service; `problems` says what is wrong."""
+    """GET /ready. `backends` names what stands behind each service; `problems` says what is wrong, to administrators
+    in full. It is ready while a service is degraded."""
 
     status: Literal["ready", "not_ready"]
-    services: dict[str, Literal["connected", "disconnected"]]
+    services: dict[str, Literal["connected", "degraded", "disconnected"]]
     backends: dict[str, str]
     problems: dict[str, str]
 

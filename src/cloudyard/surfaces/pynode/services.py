@@ -13,6 +13,7 @@ from cloudyard.domains.identity import Sessions, Users
 from cloudyard.domains.inference import Catalogue, Conversations, Generation
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.durable import IdempotencyKeys
+from cloudyard.foundation.limiting import LimitStore
 from cloudyard.foundation.telemetry import Metrics
 from cloudyard.web.health import Finding
 
@@ -21,8 +22,8 @@ from cloudyard.web.health import Finding
 class PynodeServices:
     """What the surface needs of the core.
 
-    `health` asks every dependency; its finding `limits` is the document's `redis`, `database` and `storage` are called
-    alike. `uptime` is in seconds.
+    `limits` is None where nothing is limited. `health` asks every dependency; its finding `limits` is the document's
+    `redis`, `database` and `storage` are called alike. `uptime` is in seconds.
     """
 
     users: Users
@@ -33,6 +34,7 @@ class PynodeServices:
     generation: Generation
     conversations: Conversations
     idempotency: IdempotencyKeys
+    limits: LimitStore | None
     metrics: Metrics
     clock: Clock
     health: Callable[[], Awaitable[Sequence[Finding]]]

@@ -6,19 +6,19 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from cloudyard.domains.inference import ChunkStream, Generation
+from cloudyard.domains.inference import Generation
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.durable import IdempotencyKeys
 from cloudyard.foundation.durable.idempotency import KeyClaim
 from cloudyard.surfaces.openai.keeping import MODEL_HEADER, Keeping
-from cloudyard.surfaces.openai.policy import SURFACE
+from cloudyard.surfaces.openai.policy import SURFACE, token_headers
 from cloudyard.surfaces.openai.routes.calls import JSON, Call, read_call, send_body, send_stored
-from cloudyard.surfaces.openai.token_limits import TokenLimits, TokensTaken
 from cloudyard.surfaces.openai.views import Request, View
 from cloudyard.web.disconnect import unless_left
 from cloudyard.web.idempotency import fingerprint, once, scope_of
 from cloudyard.web.policy import Header
 from cloudyard.web.sse import send_events
+from cloudyard.web.token_limits import TokenLimits, TokensTaken
 
 IDEMPOTENCY_KEY = b"idempotency-key"
 
@@ -74,23 +74,23 @@ class InferenceEndpoint:
     async def _whole(self, call: Call, keeping: Keeping, taken: TokensTaken | None) -> None:
         view = keeping.view
         work = self._generation.answer(call.principal, view.request, call.context, also=keeping.whole)
-        answer = await unless_left(call.receive, work)
-        await self._tokens.make_up(taken, answer)
+        try:
+            answer = await unless_left(call.receive, work)
+        finally:
+            await self._tokens.make_up(taken, keeping.answer)
         headers = self._headers(call, answer.served_by, taken)
         await send_body(call.send, view.whole(answer), (JSON, *headers))
 
     async def _stream(self, call: Call, keeping: Keeping, taken: TokensTaken | None) -> None:
         request = keeping.view.request
         opening = self._generation.stream(call.principal, request, call.context, also=keeping.streamed)
-        stream: ChunkStream | None = None
         try:
             async with AsyncExitStack() as stack:
                 stream = await unless_left(call.receive, stack.enter_async_context(opening))
                 headers = self._headers(call, stream.served_by, taken)
                 await send_events(call.receive, call.send, keeping.events(stream), headers=headers)
         finally:
-            if stream is not None and stream.answer is not None:
-                await self._tokens.make_up(taken, stream.answer)
+            await self._tokens.make_up(taken, keeping.answer)
 
     def _headers(self, call: Call, served_by: str, taken: TokensTaken | None) -> list[Header]:
         elapsed = self._clock.monotonic() - call.started_at
@@ -99,5 +99,5 @@ class InferenceEndpoint:
             (MODEL_HEADER.encode(), served_by.encode("ascii", "backslashreplace")),
         ]
         if taken is not None:
-            headers.extend(taken.headers)
+            headers.extend(token_headers(taken.verdict, self._clock.now().timestamp()))
         return headers

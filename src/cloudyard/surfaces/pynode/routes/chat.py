@@ -9,7 +9,7 @@ from cloudyard.domains.identity import Principal, Scope
 from cloudyard.foundation.durable import StoredAnswer
 from cloudyard.foundation.durable.idempotency import KeyClaim
 from cloudyard.surfaces.pynode import mapping
-from cloudyard.surfaces.pynode.chat import Chat, ChatReply
+from cloudyard.surfaces.pynode.chat import Chat, ChatReply, new_chat
 from cloudyard.surfaces.pynode.policy import POLICY
 from cloudyard.surfaces.pynode.schemas import ChatAnswer, ChatRequest, History
 from cloudyard.surfaces.pynode.services import Core, PynodeServices
@@ -30,7 +30,7 @@ MayInfer = Annotated[Principal, Depends(require_scope(Scope.INFERENCE))]
 @router.post("/api/chat", response_model=ChatAnswer)
 async def send_message(body: ChatRequest, request: Request, principal: CurrentPrincipal, core: Core) -> Response:
     """Ask a model. What it took is charged; a client that leaves stops it. Idempotency-Key is honoured."""
-    chat = Chat(core.generation, core.conversations, core.catalogue)
+    chat = new_chat(core)
     request_id: str = request.scope["state"]["request_id"]
     keyed = await keyed_request(request, f"{POLICY.name}:chat")
     if keyed is not None:

@@ -1,17 +1,21 @@
 """Health, readiness and metrics (pynode.md, Health & Status)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
 from cloudyard.surfaces.pynode.policy import HEALTH_PATH, METRICS_PATH, POLICY, READY_PATH
 from cloudyard.surfaces.pynode.schemas import Health, Ready
 from cloudyard.surfaces.pynode.services import Core
-from cloudyard.web.health import Finding
+from cloudyard.web.health import Finding, State, may_see_details, overall
 
 # The document's name of what the core calls otherwise.
 NAMES = {"limits": "redis"}
+CONNECTION: Mapping[State, Literal["connected", "degraded", "disconnected"]] = MappingProxyType(
+    {State.WELL: "connected", State.DEGRADED: "degraded", State.UNAVAILABLE: "disconnected"}
+)
 UNREADY = 503
 UNREADY_ANSWER: dict[int | str, dict[str, Any]] = {UNREADY: {"model": Ready, "description": "Something is missing."}}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"description": "Prometheus text.", "content": {"text/plain": {}}}}
@@ -26,9 +30,9 @@ async def health(core: Core) -> Health:
 
 
 @router.get(READY_PATH, responses=UNREADY_ANSWER)
-async def ready(response: Response, core: Core) -> Ready:
+async def ready(request: Request, response: Response, core: Core) -> Ready:
     """Whether everything behind the process answers; each part is asked."""
-    found = _readiness(await core.health())
+    found = _readiness(await core.health(), details=may_see_details(request.scope))
     if found.status != "ready":
         response.status_code = UNREADY
     return found
@@ -41,11 +45,11 @@ async def metrics(request: Request, core: Core) -> Response:
     return Response(body, headers={"Content-Type": content_type})
 
 
-def _readiness(findings: Sequence[Finding]) -> Ready:
+def _readiness(findings: Sequence[Finding], *, details: bool) -> Ready:
     named = {NAMES.get(finding.name, finding.name): finding for finding in findings}
     return Ready(
-        status="ready" if all(finding.ok for finding in findings) else "not_ready",
-        services={name: "connected" if finding.ok else "disconnected" for name, finding in named.items()},
+        status="not_ready" if overall(findings) is State.UNAVAILABLE else "ready",
+        services={name: CONNECTION[finding.state] for name, finding in named.items()},
         backends={name: finding.backend for name, finding in named.items()},
-        problems={name: finding.problem for name, finding in named.items() if finding.problem is not None},
+        problems={name: finding.shown(details=details) for name, finding in named.items() if not finding.ok},
     )

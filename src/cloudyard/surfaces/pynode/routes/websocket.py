@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from cloudyard.domains.identity import Principal
 from cloudyard.foundation.errors import DomainError, InvalidInput
 from cloudyard.foundation.limiting import RateLimited
-from cloudyard.surfaces.pynode.chat import Chat
+from cloudyard.surfaces.pynode.chat import Chat, new_chat
 from cloudyard.surfaces.pynode.errors import error_body
 from cloudyard.surfaces.pynode.policy import WEBSOCKET_PATH
 from cloudyard.surfaces.pynode.schemas import SocketChat
@@ -37,7 +37,7 @@ router = APIRouter()
 async def chat_socket(websocket: WebSocket, core: Core) -> None:
     """Serve one connection: messages are answered in their order, and stopped when the client leaves."""
     require_caller(websocket.scope)
-    chat = Chat(core.generation, core.conversations, core.catalogue)
+    chat = new_chat(core)
     connection = ChatConnection(websocket, chat, core)
     await connection.serve()
 
