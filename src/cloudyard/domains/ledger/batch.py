@@ -101,7 +101,7 @@ class LedgerBatch:
         hold = self._open(hold_id)
         if amount > hold.amount:
             raise InsufficientCredits(
-                f"The hold sets {hold.amount} nano-dollars aside, {amount} were to be charged.",
+                "More was to be charged than the hold sets aside. Charge no more than that.",
                 details={"held_nanos": hold.amount, "wanted_nanos": amount},
             )
         purse = self._balances.purse(hold.user_id)

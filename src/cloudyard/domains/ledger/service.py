@@ -24,6 +24,7 @@ from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.errors import InvalidInput
 from cloudyard.foundation.ids import Ids
+from cloudyard.foundation.money import usd_from_nanos
 
 LONGEST_REASON = 500
 LONGEST_KEY = 300
@@ -93,7 +94,7 @@ class Ledger:
 def _check_adjustment(nanos: int, reason: str, idempotency_key: str | None) -> None:
     if not 0 < abs(nanos) <= LARGEST_ADJUSTMENT:
         raise InvalidInput(
-            f"The amount must not be zero, nor larger than {LARGEST_ADJUSTMENT} nano-dollars either way.",
+            f"The amount must not be zero, nor larger than {usd_from_nanos(LARGEST_ADJUSTMENT):,} dollars either way.",
             field="amount",
         )
     if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
