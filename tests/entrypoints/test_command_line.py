@@ -137,6 +137,13 @@ def test_a_grant_that_cannot_be_is_refused_in_one_line(migrated: Run, words: tup
     assert complaint in one_line(done.stderr)
 
 
+def test_a_reset_link_is_shown_where_no_mail_is_sent(migrated: Run) -> None:
+    made = migrated("admin", "reset-link", "root@localhost")
+    assert made.returncode == 0
+    assert re.search(r"http://\S+/reset-password\?token=\S{20,}\nIt works once, until \d{4}-", made.stdout)
+    assert "no user 'nobody@localhost'" in one_line(migrated("admin", "reset-link", "nobody@localhost").stderr)
+
+
 def test_verify_finds_a_balance_that_was_changed(migrated: Run, tmp_path: Path) -> None:
     migrated("admin", "grant", "root@localhost", "5", "--reason", "a test")
     with sqlite3.connect(tmp_path / "data" / "cloudyard.db") as connection:

@@ -29,7 +29,7 @@ def _dependencies(services: Services) -> Mapping[str, Dependency]:
     settings = services.settings
     parts = {
         "database": Dependency(partial(_write, services.database), services.database.dialect),
-        "limits": Dependency(services.limits.ping, services.limits.name),
+        "limits": Dependency(services.limits.ping, services.limits.name, essential=False),
         "storage": Dependency(services.objects.ping, _storage(settings)),
         "mail": Dependency(services.mailer.ping, settings.mail_backend, essential=False),
     }

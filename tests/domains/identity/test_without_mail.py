@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from cloudyard.domains.identity import EmailNotVerified, MailNotConfigured
+from cloudyard.domains.identity import EmailNotVerified, InvalidLink, InvalidToken, MailNotConfigured, UserNotFound
 from cloudyard.domains.identity.letters import MAIL_REQUESTED
 from cloudyard.domains.identity.models import mail_tokens
 from cloudyard.foundation.database import Database
@@ -84,3 +84,25 @@ async def test_links_that_were_asked_for_are_refused_whoever_asks(mute: Mute, da
         messages.add(caught.value.message)
     assert len(messages) == 1, "the answer tells whether there is such a user"
     assert await waiting(database) == (0, 0)
+
+
+async def test_an_administrator_can_hand_over_a_reset_link(mute: Mute) -> None:
+    identity = mute()
+    user = await identity.users.register(email=ADDRESS, password=PASSWORD)
+    passes = await identity.sessions.login(ADDRESS, PASSWORD)
+    first = await identity.recovery.reset_link(user.id, actor="an administrator")
+    second = await identity.recovery.reset_link(user.id)
+    token = second.url.partition("/reset-password?token=")[2]
+    changed = await identity.recovery.reset_password(token, "another correct horse")
+    assert not changed.email_verified, "nobody has opened a mail"
+    with pytest.raises(InvalidToken):
+        await identity.sessions.authenticate(passes.access_token)
+    await identity.sessions.login(ADDRESS, "another correct horse")
+    for link in (first, second):
+        with pytest.raises(InvalidLink):
+            await identity.recovery.reset_password(link.url.partition("token=")[2], "a third correct horse")
+    made = await identity.audit.list(action="password.reset_link_made")
+    assert sorted(str(entry.actor) for entry in made) == ["None", "an administrator"]
+    assert {entry.subject for entry in made} == {f"user:{user.id}"}
+    with pytest.raises(UserNotFound):
+        await identity.recovery.reset_link("unknown")

@@ -1,6 +1,6 @@
 """Identity: users, sessions, API keys, the ways back into an account, and who may do what."""
 
-from cloudyard.domains.identity.account_mail import AccountMail
+from cloudyard.domains.identity.account_mail import AccountMail, Link
 from cloudyard.domains.identity.activity import Activity
 from cloudyard.domains.identity.api_keys import ApiKeys
 from cloudyard.domains.identity.credential_cache import CredentialCache
@@ -62,6 +62,7 @@ __all__ = [
     "InvalidProfile",
     "InvalidToken",
     "LastAdmin",
+    "Link",
     "Mail",
     "MailConsumer",
     "MailNotConfigured",

@@ -3,8 +3,9 @@
 A token is random, stored as a hash with its purpose, address and end, and good for one use.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -27,22 +28,35 @@ log = structlog.get_logger(__name__)
 
 
 class Purpose(StrEnum):
-    """What a mailed token is good for."""
+    """What a token is good for. A reset that an administrator handed over says nothing about the address."""
 
     VERIFY = "verify"
     RESET = "reset"
+    HANDED_RESET = "handed_reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The address of a page that works once, until a moment."""
+
+    url: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """Whose token it was, and the address that it was sent to."""
+    """Whose token it was, what for, and the address that the user had then."""
 
     user_id: str
     email: str
+    purpose: Purpose
 
 
-_PAGES = {Purpose.VERIFY: "verify-email", Purpose.RESET: "reset-password"}
+RESETS = (Purpose.RESET, Purpose.HANDED_RESET)
+
+_PAGES = {Purpose.VERIFY: "verify-email", **dict.fromkeys(RESETS, "reset-password")}
 _LETTERS = {Purpose.VERIFY: LetterKind.VERIFY, Purpose.RESET: LetterKind.RESET}
+_REDEEMED = (mail_tokens.c.user_id, mail_tokens.c.email, mail_tokens.c.purpose)
 
 
 class AccountMail:
@@ -72,7 +86,7 @@ class AccountMail:
         self._verified_only = settings.require_verified_email
         self._lives = {
             Purpose.VERIFY: timedelta(seconds=settings.verification_token_seconds),
-            Purpose.RESET: timedelta(seconds=settings.reset_token_seconds),
+            **dict.fromkeys(RESETS, timedelta(seconds=settings.reset_token_seconds)),
         }
 
     def require(self) -> None:
@@ -111,15 +125,13 @@ class AccountMail:
         """Tell the former address that it is no longer used."""
         await self._tell(tx, user, LetterKind.ADDRESS_CHANGED, old_email)
 
-    async def peek(self, tx: Transaction, purpose: Purpose, token: str) -> Redeemed:
+    async def peek(self, tx: Transaction, token: str, *purposes: Purpose) -> Redeemed:
         """Whose token it is, without using it. Raises `InvalidLink`."""
-        table = mail_tokens
-        return _redeemed(await tx.first(select(table.c.user_id, table.c.email).where(*self._good(purpose, token))))
+        return _redeemed(await tx.first(select(*_REDEEMED).where(*self._good(token, purposes))))
 
-    async def redeem(self, tx: Transaction, purpose: Purpose, token: str) -> Redeemed:
+    async def redeem(self, tx: Transaction, token: str, *purposes: Purpose) -> Redeemed:
         """Use a token; of any number of tries at once, one succeeds. Raises `InvalidLink`."""
-        table = mail_tokens
-        used = delete(table).where(*self._good(purpose, token)).returning(table.c.user_id, table.c.email)
+        used = delete(mail_tokens).where(*self._good(token, purposes)).returning(*_REDEEMED)
         return _redeemed((await tx.execute(used)).first())
 
     async def void(self, tx: Transaction, user_id: str, *purposes: Purpose) -> None:
@@ -132,7 +144,16 @@ class AccountMail:
         if self._available:
             await self._outbox.emit(tx, letter_event(self._box, _subject(user, address), Letter(kind, address)))
 
+    async def reset_link(self, tx: Transaction, user: User) -> Link:
+        """The address at which the user may choose a new password, to be handed over by other means than a mail."""
+        return await self._new_link(tx, Purpose.HANDED_RESET, user.email, user)
+
     async def _send_link(self, tx: Transaction, purpose: Purpose, email: str, user: User | None) -> None:
+        link = await self._new_link(tx, purpose, email, user)
+        letter = Letter(_LETTERS[purpose], email if user else None, link.url, link.expires_at)
+        await self._outbox.emit(tx, letter_event(self._box, _subject(user, email), letter))
+
+    async def _new_link(self, tx: Transaction, purpose: Purpose, email: str, user: User | None) -> Link:
         token, now = self._ids.token(), self._clock.now()
         expires_at = now + self._lives[purpose]
         await tx.execute(
@@ -146,15 +167,13 @@ class AccountMail:
                 expires_at=expires_at,
             )
         )
-        link = f"{self._link_base}/{_PAGES[purpose]}?token={token}"
-        letter = Letter(_LETTERS[purpose], email if user else None, link, expires_at)
-        await self._outbox.emit(tx, letter_event(self._box, _subject(user, email), letter))
+        return Link(f"{self._link_base}/{_PAGES[purpose]}?token={token}", expires_at)
 
-    def _good(self, purpose: Purpose, token: str) -> tuple[ColumnElement[bool], ...]:
+    def _good(self, token: str, purposes: Sequence[Purpose]) -> tuple[ColumnElement[bool], ...]:
         table = mail_tokens
         return (
             table.c.token_hash == secret_hash(token),
-            table.c.purpose == purpose.value,
+            table.c.purpose.in_([purpose.value for purpose in purposes]),
             table.c.expires_at > self._clock.now(),
             table.c.user_id.is_not(None),
         )
@@ -171,4 +190,4 @@ def _redeemed(row: Row[Any] | None) -> Redeemed:
             "Ask for a new one.",
             field="token",
         )
-    return Redeemed(row.user_id, row.email)
+    return Redeemed(row.user_id, row.email, Purpose(row.purpose))

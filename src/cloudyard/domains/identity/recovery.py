@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.identity import repository
-from cloudyard.domains.identity.account_mail import AccountMail, Purpose, Redeemed
+from cloudyard.domains.identity.account_mail import RESETS, AccountMail, Link, Purpose, Redeemed
 from cloudyard.domains.identity.credential_cache import CredentialCache
 from cloudyard.domains.identity.errors import InvalidLink, WeakPassword, WrongPassword
 from cloudyard.domains.identity.hashing import secret_hash
@@ -51,7 +51,7 @@ class Recovery:
     async def verify_email(self, token: str) -> User:
         """Mark the address as verified that the token was sent to. Raises `InvalidLink`."""
         async with self._database.transaction() as tx:
-            redeemed = await self._mail.redeem(tx, Purpose.VERIFY, token)
+            redeemed = await self._mail.redeem(tx, token, Purpose.VERIFY)
             account = await repository.find_account(tx, _still(redeemed), lock=True)
             if account is None:
                 raise InvalidLink("This link was for a former e-mail address. Ask for a new one.", field="token")
@@ -72,23 +72,32 @@ class Recovery:
             await self._mail.password_reset(tx, address, user)
             await self._audit.record(tx, None, "password.reset_requested", subject)
 
-    async def reset_password(self, token: str, new_password: str) -> User:
-        """Set a new password with a token from the mail, and end all sessions.
+    async def reset_link(self, user_id: str, *, actor: str | None = None) -> Link:
+        """A link that an administrator hands to a user who forgot the password, where no mail reaches that user.
 
-        Opening the mail proved the address, so it counts as verified. Raises `InvalidLink`, `WeakPassword`.
+        `actor` is the administrator, None for the command line. Raises `UserNotFound`.
+        """
+        async with self._database.transaction() as tx:
+            user = (await repository.get_account(tx, user_id)).user
+            await self._audit.record(tx, actor, "password.reset_link_made", f"user:{user_id}")
+            return await self._mail.reset_link(tx, user)
+
+    async def reset_password(self, token: str, new_password: str) -> User:
+        """Set a new password with the token of a reset link, and end all sessions.
+
+        Opening a mail proved the address, so it counts as verified. Raises `InvalidLink`, `WeakPassword`.
         """
         async with self._database.reading() as tx:
-            redeemed = await self._mail.peek(tx, Purpose.RESET, token)
+            redeemed = await self._mail.peek(tx, token, *RESETS)
         self._passwords.check(new_password, email=redeemed.email)
         password_hash = await self._passwords.hash(new_password)
         async with self._database.transaction() as tx:
-            redeemed = await self._mail.redeem(tx, Purpose.RESET, token)
+            redeemed = await self._mail.redeem(tx, token, *RESETS)
             account = await repository.find_account(tx, _still(redeemed), lock=True)
             if account is None:
                 raise InvalidLink("This link was for a former e-mail address. Ask for a new one.", field="token")
-            return await self._apply(
-                tx, account, password_hash, action="password.reset", keep=None, email_verified=True
-            )
+            proven = {"email_verified": True} if redeemed.purpose is Purpose.RESET else {}
+            return await self._apply(tx, account, password_hash, action="password.reset", keep=None, **proven)
 
     async def change_password(
         self, user_id: str, current: str, new_password: str, keep_session: str | None = None
@@ -128,7 +137,7 @@ class Recovery:
             others = others & (sessions.c.id != keep)
         user = await repository.change_user(tx, user_id, password_hash=password_hash, updated_at=now, **columns)
         ended = await repository.end_sessions(tx, others, now=now, reason=action)
-        await self._mail.void(tx, user_id, Purpose.RESET)
+        await self._mail.void(tx, user_id, *RESETS)
         await self._mail.password_changed(tx, user)
         await self._audit.record(tx, user_id, action, f"user:{user_id}", {"sessions_ended": len(ended)})
         tx.after_commit(partial(self._cache.forget, user_id))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cloudyard.domains.identity import Link
 from cloudyard.domains.ledger import Wallet
 from cloudyard.entrypoints.commands.opening import services_of
 from cloudyard.entrypoints.commands.options import DataDir, settings_for
@@ -21,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @app.callback()
 def admin() -> None:
-    """Make administrators, and give credits."""
+    """Make administrators, give credits, help users back in."""
 
 
 @app.command()
@@ -76,6 +77,21 @@ def _nanos(credits: str, rate: CreditRate) -> int:
 
 def _no_amount(credits: str) -> InvalidInput:
     return InvalidInput(f"{credits!r} is no number of credits. Write it like 250 or 0.5.")
+
+
+@app.command("reset-link")
+def reset_link(
+    user: Annotated[str, typer.Argument(help="E-mail address, username or id.")], data_dir: DataDir = None
+) -> None:
+    """Make a link for a user who forgot the password. Hand it over yourself: whoever has it sets the password."""
+    link = asyncio.run(_reset_link(settings_for(data_dir), user))
+    typer.echo(f"{link.url}\nIt works once, until {link.expires_at:%Y-%m-%d %H:%M} UTC.")
+
+
+async def _reset_link(settings: Settings, identifier: str) -> Link:
+    async with services_of(settings) as services:
+        user = await services.users.find(identifier)
+        return await services.recovery.reset_link(user.id)
 
 
 async def _grant(settings: Settings, identifier: str, nanos: int, reason: str) -> Wallet:
