@@ -1,13 +1,11 @@
 """The charge around a billable call, whole, cut short, expired, capped."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, insert, select
+from sqlalchemy import Connection, insert, select
 
 from cloudyard.domains.audit.models import audit_entries
 from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, SpendCapReached, Usage, UsageOutcome
@@ -19,6 +17,7 @@ from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCo
 from cloudyard.foundation.errors import InvalidInput
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.factories import HOLD_LIFE, Books, open_books
+from cloudyard.testing.failing_commits import no_commits
 
 CALL, INPUT, OUTPUT = Meter.CALL, Meter.INPUT_TOKEN, Meter.OUTPUT_TOKEN
 LIFE = HOLD_LIFE.total_seconds()
@@ -388,20 +387,6 @@ async def test_a_longer_life_for_a_hold(database: Database, clock: ManualClock, 
     user, price = await books.user(100), await books.price(1)
     charge = await patient.open(user, price)
     assert (await hold(books, charge)).expires_at == clock.now() + timedelta(hours=1)
-
-
-def _full_disk(_connection: Connection) -> None:
-    raise OSError("no space left on device")
-
-
-@contextmanager
-def no_commits() -> Iterator[None]:
-    """While the block runs, no commit succeeds."""
-    event.listen(Engine, "commit", _full_disk)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "commit", _full_disk)
 
 
 async def test_work_may_begin_while_the_hold_is_written_but_is_told_when_that_fails(

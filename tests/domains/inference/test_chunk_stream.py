@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from models import a_model
+from catalogue_models import a_model
 
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference import Answer, ChatRequest, ChunkStream, Message, TokenUsage

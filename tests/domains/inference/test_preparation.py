@@ -1,11 +1,12 @@
 """What a call may cost at worst, and what is refused before anything is set aside for it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from catalogue_models import a_model
 from charged_calls import LOCAL, ChargedCalls
-from models import a_model
 
 from cloudyard.domains.billing import Meter
 from cloudyard.domains.inference import (
@@ -57,30 +58,34 @@ def test_a_call_holds_for_every_tool_call_of_every_message() -> None:
     assert three - one >= 2 * len(ARGUMENTS)
 
 
+PLACES: list[Callable[[str], Request]] = [
+    lambda bad: chat({"role": "user", "content": bad}),
+    lambda bad: chat({"role": "user", "content": [{"type": "text", "text": "x" + bad}]}),
+    lambda bad: chat({"role": "user", "content": "x", "name": bad}),
+    lambda bad: chat({"role": "tool", "content": "x", "tool_call_id": bad}),
+    lambda bad: chat(tool_call(arguments=bad)),
+    lambda bad: chat(tool_call(name=bad)),
+    lambda bad: chat(tool_call(id=bad)),
+    lambda bad: CompletionRequest(model=LOCAL, prompt=bad),
+    lambda bad: CompletionRequest(model=LOCAL, prompt=["x", bad]),
+]
+
+
 @UNSTORABLE
-@pytest.mark.parametrize(
-    "place",
-    [
-        lambda bad: chat({"role": "user", "content": bad}),
-        lambda bad: chat({"role": "user", "content": [{"type": "text", "text": "x" + bad}]}),
-        lambda bad: chat({"role": "user", "content": "x", "name": bad}),
-        lambda bad: chat({"role": "tool", "content": "x", "tool_call_id": bad}),
-        lambda bad: chat(tool_call(arguments=bad)),
-        lambda bad: chat(tool_call(name=bad)),
-        lambda bad: chat(tool_call(id=bad)),
-        lambda bad: CompletionRequest(model=LOCAL, prompt=bad),
-        lambda bad: CompletionRequest(model=LOCAL, prompt=["x", bad]),
-    ],
-)
-async def test_text_that_no_database_keeps_is_refused_before_anything_is_held(
-    calls: ChargedCalls, place: Any, bad: str
-) -> None:
-    context = CallContext("test", "request")
+@pytest.mark.parametrize("place", PLACES)
+def test_text_that_no_database_keeps_is_refused_wherever_it_is(place: Callable[[str], Request], bad: str) -> None:
     with pytest.raises(InvalidRequest, match="NUL characters or halves of surrogate pairs"):
-        await calls.generation.answer(calls.principal, place(bad), context)
-    with pytest.raises(InvalidRequest, match="NUL"):
-        async with calls.generation.stream(calls.principal, place(bad), context):
-            pass
+        prepare(a_model(), place(bad))
+
+
+async def test_such_text_is_refused_before_anything_is_held(calls: ChargedCalls) -> None:
+    context = CallContext("test", "request")
+    for place in PLACES:
+        with pytest.raises(InvalidRequest, match="NUL"):
+            await calls.generation.answer(calls.principal, place("\x00"), context)
+        with pytest.raises(InvalidRequest, match="NUL"):
+            async with calls.generation.stream(calls.principal, place("\ud800"), context):
+                pass
     assert await calls.holds_made() == 0
     assert calls.upstream.calls == []
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 from notes import notes, write, written
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit
 from cloudyard.foundation.errors import DomainError
+from cloudyard.testing.failing_commits import no_commits
 
 
 class Refused(DomainError):
@@ -231,30 +232,13 @@ def _end_this_connection(connection: Connection) -> None:
         connection.execute(text("CREATE TABLE larger AS SELECT randomblob(100000) AS data"))
 
 
-@dataclass
-class FailingCommits:
-    """Adds notes as ever, but the disk is full when the first groups are committed."""
-
-    notes: Notes
-    failures: int = 1
-
-    def __call__(self, connection: Connection, commands: Sequence[tuple[int, str]]) -> list[str | DomainError]:
-        if self.failures:
-            self.failures -= 1
-            event.listen(connection, "commit", _full_disk)
-        return self.notes(connection, commands)
-
-
-def _full_disk(_connection: Connection) -> None:
-    raise OSError("no space left on device")
-
-
 async def test_who_begins_goes_on_before_the_commit_and_hears_whether_it_failed(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, FailingCommits(apply))
-    accepted = await commits.begin((1, "one"))
-    assert accepted.outcome == "note 1"
-    with pytest.raises(DatabaseUnavailable, match="no space left"):
-        await accepted.durable()
+    commits = GroupCommit(bare, apply)
+    with no_commits():
+        accepted = await commits.begin((1, "one"))
+        assert accepted.outcome == "note 1"
+        with pytest.raises(DatabaseUnavailable, match="no space left"):
+            await accepted.durable()
     assert await written(bare) == []
     again = await commits.begin((1, "one"))
     await again.durable()
@@ -263,8 +247,11 @@ async def test_who_begins_goes_on_before_the_commit_and_hears_whether_it_failed(
 
 
 async def test_who_begins_and_never_asks_again_leaves_no_complaint(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, FailingCommits(apply))
-    await commits.begin((1, "one"))
+    commits = GroupCommit(bare, apply)
+    with no_commits():
+        await commits.begin((1, "one"))
+        with pytest.raises(DatabaseUnavailable):
+            await commits.submit((2, "two"))
     assert await commits.submit((2, "two")) == "note 2"
     assert await written(bare) == [2]
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, make_url, text
@@ -11,7 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloudyard.foundation.database.errors import DatabaseUnavailable, lost_to_another, translated_errors
 from cloudyard.foundation.database.postgresql import postgresql_engine
-from cloudyard.foundation.database.sqlite import grouping_engine, prepared_file, reading_engine, writing_engine
+from cloudyard.foundation.database.sqlite import (
+    grouping_engine,
+    prepared_file,
+    reading_engine,
+    run_statement,
+    writing_engine,
+)
 from cloudyard.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
@@ -115,12 +122,13 @@ class Database:
 
 class _WriterThread:
     """The thread that runs grouped work, on a connection that it keeps: taking one from a pool costs as much as a
-    small statement."""
+    small statement, and an executor's bookkeeping as much as two."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-writer")
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: Thread | None = None
 
     def submit(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
@@ -130,7 +138,7 @@ class _WriterThread:
             if written is not None:
                 _tell(loop, written, result)
 
-        def run() -> None:
+        def job() -> None:
             try:
                 result = self._in_transaction(work, heard)
             except BaseException as error:  # noqa: BLE001 - raised where the outcome is awaited
@@ -138,23 +146,33 @@ class _WriterThread:
             else:
                 _tell(loop, outcome.set_result, result)
 
-        self._thread.submit(run)
+        self._jobs.put(job)
+        if self._thread is None:
+            self._thread = Thread(target=self._serve, name="database-writer", daemon=True)
+            self._thread.start()
         return outcome
 
     def close(self) -> None:
-        self._thread.submit(self._disconnect).result()
-        self._thread.shutdown(wait=True)
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
         self._engine.dispose()
+
+    def _serve(self) -> None:
+        for job in iter(self._jobs.get, None):
+            job()
+        self._disconnect()
 
     def _in_transaction(self, work: Callable[[Connection], T], heard: Callable[[T], None]) -> T:
         if self._connection is None:
             self._connection = self._engine.connect()
         try:
-            with self._connection.begin():
-                result = work(self._connection)
-                heard(result)
+            run_statement(self._connection, "BEGIN IMMEDIATE")
+            result = work(self._connection)
+            heard(result)
+            run_statement(self._connection, "COMMIT")
         except BaseException:
-            self._disconnect()  # what state it is in is not worth finding out
+            self._disconnect()  # it rolls back, and what state it is in is not worth finding out
             raise
         return result
 

@@ -6,11 +6,10 @@ and to PostgreSQL as one statement with an array for each column, since every ro
 round through its executor.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -30,7 +29,8 @@ from sqlalchemy import (
 from sqlalchemy import column as named
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.exc import DBAPIError
+
+from cloudyard.foundation.database.sqlite import run_for_each, run_statement
 
 Convert = Callable[[Any], Any]
 Row = tuple[Any, ...]
@@ -40,7 +40,7 @@ def _as_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-ROWS_AT_ONCE = (32, 8, 1)
+ROWS_AT_ONCE = (32, 8)
 """On SQLite every step of a statement gives the interpreter's lock away and has to get it back from a busy event loop.
 So rows go in with as few steps as there can be, by statements for a few numbers of rows, which stay prepared."""
 
@@ -67,7 +67,8 @@ class _Conversions:
 
 class _PreparedWrite:
     def __init__(self, columns: Sequence[Column[Any]], for_sqlite: Callable[[int], str], for_postgresql: str) -> None:
-        self._for_sqlite = tuple((count, for_sqlite(count)) for count in ROWS_AT_ONCE)
+        self._many_for_sqlite = tuple((count, for_sqlite(count)) for count in ROWS_AT_ONCE)
+        self._one_for_sqlite = for_sqlite(1)
         self._to_sqlite = _to_driver(columns, _SQLITE)
         self._for_postgresql = for_postgresql
         self._to_postgresql = _to_driver(columns, _POSTGRESQL)
@@ -83,17 +84,13 @@ class _PreparedWrite:
             self._run_on_sqlite(connection, self._to_sqlite.of(rows))
 
     def _run_on_sqlite(self, connection: Connection, rows: Sequence[Row]) -> None:
-        cursor = connection.connection.cursor()
-        done = 0
-        try:
-            for count, statement in self._for_sqlite:
-                while len(rows) - done >= count:
-                    cursor.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
-                    done += count
-        except sqlite3.Error as error:
-            raise _as_sqlalchemy(error, connection) from error
-        finally:
-            cursor.close()
+        left = rows
+        for count, statement in self._many_for_sqlite:
+            while len(left) >= count:
+                run_statement(connection, statement, tuple(chain.from_iterable(left[:count])))
+                left = left[count:]
+        if left:
+            run_for_each(connection, self._one_for_sqlite, left)
 
 
 class PreparedInsert(_PreparedWrite):
@@ -152,26 +149,13 @@ class KeyedRead:
         """The rows that exist, each with the selected columns in their order."""
         if connection.dialect.name == "postgresql":
             return [tuple(row) for row in connection.execute(self._for_postgresql, {"keys": list(keys)})]
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(self._for_sqlite, (_as_json(list(keys)),))
-            ((rows,),) = cursor.fetchall()
-            return self._from_sqlite.of(_ROWS.decode(rows))
-        except sqlite3.Error as error:
-            raise _as_sqlalchemy(error, connection) from error
-        finally:
-            cursor.close()
+        ((rows,),) = run_statement(connection, self._for_sqlite, (_as_json(list(keys)),))
+        return self._from_sqlite.of(_ROWS.decode(rows))
 
 
 def _values(columns: Sequence[Column[Any]], rows: int) -> str:
     row = f"({', '.join('?' * len(columns))})"
     return f"VALUES {', '.join([row] * rows)}"
-
-
-def _as_sqlalchemy(error: sqlite3.Error, connection: Connection) -> DBAPIError:
-    """The driver's failure as SQLAlchemy would have raised it."""
-    translated = DBAPIError.instance(None, None, error, sqlite3.Error, dialect=connection.dialect)
-    return cast(DBAPIError, translated)
 
 
 def _arrays(columns: Sequence[Column[Any]]) -> str:

@@ -1,6 +1,7 @@
 """Prometheus metrics: every instrument in one place, in base units, with labels that cannot grow without bound."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -181,15 +182,20 @@ class InferenceMetrics:
             registry=registry,
         )
 
+        # Looking children up by label values costs more than counting does.
+        self._counted = lru_cache(MOST_VALUES)(self._calls.labels)
+        self._timed = lru_cache(MOST_VALUES)(self._seconds.labels)
+        self._spent = lru_cache(MOST_VALUES)(self._tokens.labels)
+
     def call(self, operation: str, model: str, outcome: str, seconds: float) -> None:
         """Count one call."""
-        self._calls.labels(operation, model, outcome).inc()
-        self._seconds.labels(operation, model).observe(seconds)
+        self._counted(operation, model, outcome).inc()
+        self._timed(operation, model).observe(seconds)
 
     def tokens(self, model: str, prompt: int, completion: int) -> None:
         """Count tokens."""
-        self._tokens.labels(model, genai.TOKEN_INPUT).inc(prompt)
-        self._tokens.labels(model, genai.TOKEN_OUTPUT).inc(completion)
+        self._spent(model, genai.TOKEN_INPUT).inc(prompt)
+        self._spent(model, genai.TOKEN_OUTPUT).inc(completion)
 
     def first_token(self, operation: str, model: str, seconds: float) -> None:
         """Record one first token."""
