@@ -60,3 +60,15 @@ async def test_a_new_worker_takes_over_and_what_was_delivered_is_charged(data_di
         answer = await eventually(lambda: visitor.ask(CHAT, max_tokens=4), lambda found: found.status_code == 200)
         assert await visitor.spent() == spent + answer.json()["usage"]["completion_tokens"]
         await visitor.becomes_ready()
+
+
+async def test_a_whole_answer_is_begun_again_by_a_new_worker(data_dir: Path) -> None:
+    async with visiting(data_dir) as visitor:
+        await eventually(lambda: visitor.ask(CHAT, max_tokens=1), lambda found: found.status_code == 200)
+        asking = asyncio.create_task(visitor.ask(**{**LONG, "max_tokens": 150}))
+        await eventually(visitor.wallet, lambda found: found[1] > 0)
+        await kill_workers(visitor)
+        answer = await asking
+        assert answer.status_code == 200, answer.text
+        assert "deployment failed" in visitor.server.log
+        assert await visitor.spent() == 1 + answer.json()["usage"]["completion_tokens"]

@@ -53,7 +53,7 @@ async def test_what_must_be_written_is_refused_until_there_is_room(disk: SmallDi
             disk.fill()
             served = await until_refused(visitor)
             go_on.set()
-            await stream.ends_uncharged()
+            await stream.ends_whole()
 
         status, problems = await visitor.ready()
         assert (status, problems.keys()) == (503, {"database", "storage"})

@@ -35,7 +35,7 @@ async def test_what_must_be_written_is_refused_and_made_up_for(data_dir: Path, u
                     message = error_of(answer, 503, "database_unavailable")
                     assert "locked" in message and "Nothing was changed" in message
                     assert int(answer.headers["retry-after"]) >= 1
-                await stream.ends_uncharged()
+                await stream.ends_whole()
 
                 status, problems = await visitor.ready()
                 assert (status, problems.keys()) == (503, {"database"})
@@ -48,3 +48,22 @@ async def test_what_must_be_written_is_refused_and_made_up_for(data_dir: Path, u
         await visitor.finally_spent(len(PIECES))
         assert (await visitor.ask()).status_code == 200
         assert await visitor.spent() == 2 * len(PIECES)
+
+
+async def test_a_repetition_of_what_is_charged_afterwards_is_not_charged_again(
+    data_dir: Path, upstream: Upstream
+) -> None:
+    go_on = asyncio.Event()
+    upstream.behave(Behaviour(held=go_on, held_after=2), Behaviour())
+    async with visiting(data_dir) as visitor:
+        visitor.client.headers["Idempotency-Key"] = "once"
+        async with visitor.asking() as stream:
+            first = await stream.events(2)
+            with locked(data_dir / "cloudyard.db"):
+                go_on.set()
+                first += await stream.events()
+        await visitor.finally_spent(len(PIECES))
+        async with visitor.asking() as repeated:
+            assert await repeated.events() == first
+        assert (stream.ended, repeated.ended, len(upstream.calls)) == (True, True, 1)
+        assert await visitor.spent() == len(PIECES)

@@ -43,7 +43,7 @@ async def test_what_must_be_written_is_refused_and_made_up_for(
             for answer in refused:
                 error_of(answer, 503, "database_unavailable")
                 assert int(answer.headers["retry-after"]) >= 1
-            await stream.ends_uncharged()
+            await stream.ends_whole()
 
             status, problems = await visitor.ready()
             assert (status, problems.keys()) == (503, {"database"})

@@ -173,10 +173,10 @@ class Upstream:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for number, chunk in enumerate(form.chunks(seen.body, behaviour)):
-            if behaviour.break_after is not None and number >= behaviour.break_after:
-                return await self._break_off(request, response, seen, behaviour)
             if behaviour.held is not None and number == behaviour.held_after:
                 await behaviour.held.wait()
+            if behaviour.break_after is not None and number >= behaviour.break_after:
+                return await self._break_off(request, response, seen, behaviour)
             await _write(response, msgspec.json.encode(chunk))
             seen.pieces_sent = min(number + 1, len(behaviour.pieces))
             await asyncio.sleep(behaviour.pause)

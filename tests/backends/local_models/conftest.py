@@ -27,12 +27,12 @@ def model_files() -> Mapping[str, Path]:
 
 @pytest.fixture(scope="session")
 def chat_model(model_files: Mapping[str, Path]) -> LocalModel:
-    return LocalModel("chat", model_files[SMOLLM2.name], context_length=512, slots=2)
+    return LocalModel("chat", model_files[SMOLLM2.name], context_length=512, slots=2, batch_tokens=32)
 
 
 @pytest.fixture(scope="session")
 def embedding_model(model_files: Mapping[str, Path]) -> LocalModel:
-    return LocalModel("embed", model_files[MINILM.name], context_length=256, slots=2, embedding=True)
+    return LocalModel("embed", model_files[MINILM.name], context_length=256, slots=2, batch_tokens=32, embedding=True)
 
 
 @pytest.fixture

@@ -315,7 +315,7 @@ from cloudyard.foundation.ids import SystemIds
 
 async def main():
     models = LlamaCppModels(Path(sys.argv[2]), SystemClock(), SystemIds())
-    async with models.lease(LocalModel("chat", Path(sys.argv[1]), 64, 1)):
+    async with models.lease(LocalModel("chat", Path(sys.argv[1]), 64, 1, 32)):
         print("worker", models.statuses()[0].pid, flush=True)
         await SystemClock().sleep(3600)
 

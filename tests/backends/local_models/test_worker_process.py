@@ -117,7 +117,7 @@ def test_it_ends_when_its_input_is_closed(chat_model: LocalModel) -> None:
 
 async def test_a_missing_file_is_told_without_starting_anything(log_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkerFailed) as caught:
-        await start(LocalModel("chat", tmp_path / "no.gguf", 64, 1), log_folder)
+        await start(LocalModel("chat", tmp_path / "no.gguf", 64, 1, 32), log_folder)
     assert caught.value.model_at_fault
     assert "missing" in caught.value.reason
     assert str(tmp_path) not in caught.value.reason

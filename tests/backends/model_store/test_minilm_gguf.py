@@ -39,7 +39,7 @@ async def test_embeddings_match_a_computation_from_the_weights(minilm_wheel: Pat
     reference = MiniLmReference(minilm_wheel)
     models = LlamaCppModels(tmp_path, SystemClock(), SystemIds())
     try:
-        async with models.lease(LocalModel("embed", path, MINILM.context_length, 1, embedding=True)) as endpoint:
+        async with models.lease(LocalModel("embed", path, MINILM.context_length, 1, 32, embedding=True)) as endpoint:
             status, body = await post(endpoint, "/embeddings", {"input": TEXTS})
     finally:
         await models.close()

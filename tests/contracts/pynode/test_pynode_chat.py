@@ -152,15 +152,32 @@ def test_a_repeated_key_is_answered_again_and_charged_once(
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_a_client_that_leaves_leaves_no_hold(client: httpx2.Client, ann: Account, pynode_server: Installation) -> None:
+def test_a_client_that_leaves_pays_for_what_was_generated(
+    client: httpx2.Client, ann: Account, pynode_server: Installation
+) -> None:
     long = {**HELLO, "message": "Write a long story.", "max_tokens": 900}
     before, _ = wallet(pynode_server, ann)
-    with pytest.raises(httpx2.TimeoutException):
-        client.post("/api/chat", json=long, headers=ann["auth"], timeout=0.3)
-    deadline = time.monotonic() + 10
-    while wallet(pynode_server, ann)[1] and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert wallet(pynode_server, ann) == (before, 0)
+    left, key = before, ""
+    for seconds in (1, 3, 6):  # until the model had time to say something
+        key = f"left after {seconds}"
+        with pytest.raises(httpx2.TimeoutException):
+            client.post(
+                "/api/chat", json=long, headers={**ann["auth"], "Idempotency-Key": key}, timeout=httpx2.Timeout(seconds)
+            )
+        deadline = time.monotonic() + 20
+        while wallet(pynode_server, ann)[1] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left, held = wallet(pynode_server, ann)
+        assert held == 0
+        if left < before:
+            break
+    assert left < before
+    again = client.post("/api/chat", json=long, headers={**ann["auth"], "Idempotency-Key": key})
+    assert (again.status_code, again.json()["code"]) == (502, "UPSTREAM_ERROR")
+    assert "the caller left" in again.json()["message"]
+    assert wallet(pynode_server, ann) == (left, 0)
+    (turn,) = client.get("/api/chat/history", headers=ann["auth"]).json()["messages"]
+    assert turn["message"] == long["message"]
 
 
 def opened(base: str, account: Account, **options: Any) -> ClientConnection:

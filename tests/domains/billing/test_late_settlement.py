@@ -158,6 +158,20 @@ async def test_after_the_last_attempt_it_is_given_up_and_the_hold_expires(
     assert await books.discrepancies() == []
 
 
+async def test_an_outage_may_last_longer_than_a_hold(
+    books: Books, user: str, charge: Charge, clock: ManualClock, outage: Outage
+) -> None:
+    """Once it is over, the schedule that gives expired holds back may come before the next attempt."""
+    async with outage():
+        await refused(books, charge)
+        await attempted(clock, lambda: clock.monotonic() > LIFE + 30, step=1)
+    assert books.charges.running == 1
+    assert await books.charges.release_expired() == 0
+    await attempted(clock, lambda: books.charges.running == 0, step=1)
+    assert await balances(books, user) == (CREDIT - USED, 0)
+    assert await books.discrepancies() == []
+
+
 async def test_a_hold_that_is_gone_is_not_settled_any_more(
     books: Books, user: str, charge: Charge, clock: ManualClock
 ) -> None:

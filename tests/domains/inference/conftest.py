@@ -29,6 +29,9 @@ class UpstreamAsWorker:
     async def start(self, model: LocalModel) -> None:
         return None
 
+    async def failed(self, model: LocalModel) -> None:
+        return None
+
     def statuses(self) -> Sequence[WorkerStatus]:
         return []
 

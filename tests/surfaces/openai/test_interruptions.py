@@ -91,11 +91,17 @@ async def test_a_provider_that_is_overloaded_tells_when_to_come_back(stack: Stac
 async def test_a_provider_that_breaks_off_is_an_event_and_what_came_is_charged(
     stack: Stack, caller: Caller, path: str, announced: bool
 ) -> None:
-    stack.upstream.behave(Behaviour(break_after=4, announced_error=announced))
-    response = await caller.client.post(path, json={**ENDPOINTS[path], "stream": True})
-    assert response.status_code == 200
-    assert "[DONE]" not in response.text
-    last = json.loads(response.text.strip().split("\n\n")[-1].split("data: ")[1])
+    go_on = asyncio.Event()  # once everything came: a connection that breaks may take with it what is on its way
+    stack.upstream.behave(Behaviour(break_after=4, announced_error=announced, held=go_on, held_after=4))
+    told = ""
+    async with caller.client.stream("POST", path, json={**ENDPOINTS[path], "stream": True}) as response:
+        assert response.status_code == 200
+        async for text in response.aiter_text():
+            told += text
+            if PIECES[3] in told:
+                go_on.set()
+    assert "[DONE]" not in told
+    last = json.loads(told.strip().split("\n\n")[-1].split("data: ")[1])
     if path == "/responses":
         assert last["type"] == "response.failed"
         assert last["response"]["status"] == "failed"

@@ -84,6 +84,8 @@ class OpenAICompatible:
         headers = {"Content-Type": "application/json", **self._trace_headers()}
         if endpoint.api_key:
             headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        if not endpoint.keeps_connections:
+            headers["Connection"] = "close"
         return headers
 
 

@@ -44,6 +44,10 @@ class LlamaCppModels:
         """Begin to load the model and keep it up; returns at once."""
         self._supervised(model).start()
 
+    async def failed(self, model: LocalModel) -> None:
+        """Its endpoint did not answer: return once it is known whether its worker has died, within half a second."""
+        await self._supervised(model).look()
+
     def statuses(self) -> Sequence[WorkerStatus]:
         """The worker of every model that was asked for."""
         return [supervised.status() for supervised in self._models.values()]

@@ -62,7 +62,7 @@ class WorkerProcess:
                 reason = f"its worker did not load it within {timeout:g} s"
                 raise WorkerFailed(reason, f"{reason}; see {log}", model_at_fault=False) from error
             raise
-        return cls(process, Endpoint(base_url=report.base_url, api_key=api_key))
+        return cls(process, Endpoint(report.base_url, api_key, keeps_connections=False))
 
     @property
     def pid(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +17,9 @@ log = structlog.get_logger(__name__)
 STOP_GRACE_SECONDS = 5.0
 # A caller rather waits this long for a worker that is about to be restarted than being sent away.
 PATIENCE_SECONDS = 1.0
+
+# A killed process is gone within that time, however busy the machine is; a caller waits for no longer.
+DYING_SECONDS = 0.5
 
 Launch = Callable[[LocalModel], Awaitable[WorkerProcess]]
 
@@ -80,6 +83,17 @@ class SupervisedModel:
             self._enter(WorkerState.STARTING)
             self._keeper = asyncio.create_task(self._keep(), name=f"model worker {self.model.name}")
             self._keeper.add_done_callback(self._kept)
+
+    async def look(self) -> None:
+        """Return once a worker that is dying is known to be dead: its connections break a moment before that."""
+        process = self._process
+        if process is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DYING_SECONDS):
+                await process.failed()
+                while self._process is process:
+                    await self._changed.wait()
 
     def retire(self) -> None:
         """Unload as soon as nobody holds a lease: another configuration of the model takes over."""

@@ -47,7 +47,7 @@ class Attempts:
                 try:
                     answer = await self._answer_of(call, deployment, unfinished)
                 except (ProviderUnavailable, LocalModelUnavailable) as error:
-                    self._failed(deployment, error)
+                    await self._failed(deployment, error)
                     if not left:
                         raise
                 else:
@@ -65,7 +65,7 @@ class Attempts:
                 try:
                     first, rest = await self._first_chunk_of(call, deployment, attempt)
                 except (ProviderUnavailable, LocalModelUnavailable) as error:
-                    self._failed(deployment, error)
+                    await self._failed(deployment, error)
                     if not left:
                         raise
                 else:
@@ -130,8 +130,10 @@ class Attempts:
             raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
         return chunk_of_stream(first), chunks  # a stream that begins with an error has not begun
 
-    def _failed(self, deployment: Deployment, error: Exception) -> None:
+    async def _failed(self, deployment: Deployment, error: Exception) -> None:
         self._router.failed(deployment)
+        if deployment.local is not None:
+            await self._local_models.failed(deployment.local)
         log.warning("deployment failed", model=deployment.model, deployment=deployment.name, error=str(error))
 
 

@@ -178,6 +178,7 @@ class Catalogue:
             context_length=settings.context_length,
             slots=self._settings.slots,
             embedding=settings.kind == "embedding",
+            batch_tokens=self._settings.batch_tokens,
             threads=self._settings.threads,
             idle_unload_seconds=self._settings.idle_unload_seconds,
         )

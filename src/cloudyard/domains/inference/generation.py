@@ -196,11 +196,10 @@ class Generation:
             writes = settlement.also(answer) if settlement.also is not None else ()
             await self._charges.settle(charge, used, also=writes)
         except DatabaseUnavailable:
-            if settlement.settles_later:
-                self._charges.settle_later(charge, used, also=writes)
-            else:
+            if not settlement.settles_later:
                 await self._give_back(charge)
-            raise
+                raise
+            self._charges.settle_later(charge, used, also=writes)
         except Exception:
             await self._give_back(charge)  # what cannot be recorded is not charged, and leaves no hold
             raise

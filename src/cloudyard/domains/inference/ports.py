@@ -19,18 +19,23 @@ class LocalModel:
     path: Path
     context_length: int
     slots: int
+    batch_tokens: int
     embedding: bool = False
     threads: int | None = None
     idle_unload_seconds: float | None = None
-    batch_tokens: int = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An OpenAI-compatible server. `base_url` ends in /v1."""
+    """An OpenAI-compatible server. `base_url` ends in /v1.
+
+    `keeps_connections`: whether a connection may be used again; a server that closes them unannounced fails the next
+    call on one.
+    """
 
     base_url: str
     api_key: str | None = None
+    keeps_connections: bool = True
 
 
 class WorkerState(StrEnum):
@@ -63,6 +68,10 @@ class LocalModels(Protocol):
 
     async def start(self, model: LocalModel) -> None:
         """Start a worker ahead of its first use."""
+        ...
+
+    async def failed(self, model: LocalModel) -> None:
+        """Its endpoint did not answer: return once it is known whether its worker has died, within a moment."""
         ...
 
     def statuses(self) -> Sequence[WorkerStatus]:

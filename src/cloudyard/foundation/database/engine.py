@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cloudyard.foundation.database.errors import DatabaseUnavailable, lost_to_another, translated_errors
+from cloudyard.foundation.database.errors import DatabaseUnavailable, lost_to_another, translated_errors, turn_awaited
 from cloudyard.foundation.database.postgresql import postgresql_engine
 from cloudyard.foundation.database.sqlite import (
     grouping_engine,
@@ -40,6 +40,7 @@ class Database:
         parsed = make_url(url)
         self._grouping: _WriterThread | None = None
         self._write_lock: asyncio.Lock | None = None
+        self._patience = busy_timeout_ms / 1000
         match parsed.get_backend_name():
             case "sqlite":
                 file = prepared_file(parsed)
@@ -109,8 +110,24 @@ class Database:
         if self._grouping is not None:
             self._grouping.close()
 
-    def _turn(self) -> AbstractAsyncContextManager[object]:
-        return self._write_lock if self._write_lock is not None else nullcontext()
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The right to write, waited for no longer than SQLite itself waits for another process: where one holds the
+        file, those who queue here would wait that long one after the other."""
+        lock = self._write_lock
+        if lock is None:
+            yield
+            return
+        if lock.locked():
+            with turn_awaited():
+                async with asyncio.timeout(self._patience):
+                    await lock.acquire()
+        else:
+            await lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def _run_once(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> T:
         async with self.transaction() as tx:

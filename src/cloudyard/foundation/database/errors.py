@@ -72,6 +72,15 @@ def translated_errors(*, committing: bool = False) -> Iterator[None]:
         raise _unavailable(str(error.orig), in_doubt=committing and error.connection_invalidated) from error
 
 
+@contextmanager
+def turn_awaited() -> Iterator[None]:
+    """Turn a turn to write that did not come in time into `DatabaseUnavailable`."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise _unavailable("the database is locked, or too much is being written", in_doubt=False) from error
+
+
 def lost_to_another(error: DatabaseUnavailable) -> bool:
     """Whether PostgreSQL gave up this transaction in favour of another; run again, it may well succeed."""
     cause = error.__cause__

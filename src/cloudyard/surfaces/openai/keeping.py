@@ -7,13 +7,13 @@ answer as it goes out: so no crash between the charge and the answer can charge 
 from collections.abc import Callable
 from contextlib import aclosing
 
-from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.billing.batch import Write
 from cloudyard.domains.inference import Answer, ChunkStream
 from cloudyard.foundation.durable import StoredAnswer
-from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.openai.errors import OpenAIErrors
 from cloudyard.surfaces.openai.views import Request, View
+from cloudyard.web.interruption import interruption_of
 from cloudyard.web.sse import Events
 
 MODEL_HEADER = "x-cloudyard-model"
@@ -21,13 +21,6 @@ JSON_TYPE = "application/json"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 
 Store = Callable[[StoredAnswer], Write]
-
-
-class StreamInterrupted(DomainError):
-    """An answer was cut short; told to whoever asks for it again by its idempotency key."""
-
-    code = "stream_interrupted"
-    kind = ErrorKind.UPSTREAM
 
 
 class Keeping:
@@ -66,7 +59,7 @@ class Keeping:
         writes = self.view.writes(answer)
         if self._store is None:
             return writes
-        interruption = _interruption(answer)
+        interruption = interruption_of(answer)
         if interruption is not None:
             told = OpenAIErrors().render(interruption, "")
             return (*writes, self._store(_stored(answer, JSON_TYPE, told.body, told.status)))
@@ -78,21 +71,10 @@ class Keeping:
         writes = self.view.writes(answer)
         if self._store is None:
             return writes
-        interruption = _interruption(answer)
+        interruption = interruption_of(answer)
         last = self.view.closing(answer) if interruption is None else self.view.broken_off(interruption)
         return (*writes, self._store(_stored(answer, STREAM_TYPE, bytes(self._told) + last)))
 
 
 def _stored(answer: Answer, content_type: str, body: bytes, status: int = 200) -> StoredAnswer:
     return StoredAnswer(status, {"content-type": content_type, MODEL_HEADER: answer.served_by}, body)
-
-
-def _interruption(answer: Answer) -> StreamInterrupted | None:
-    """What cut an answer short, None if nothing did."""
-    if answer.outcome is UsageOutcome.COMPLETED:
-        return None
-    who = "the caller left" if answer.outcome is UsageOutcome.CLIENT_LEFT else "the model's provider broke off"
-    return StreamInterrupted(
-        f"The answer was cut short because {who}; what had been generated was charged. "
-        "Use a new Idempotency-Key to ask again."
-    )

@@ -14,7 +14,7 @@ from cloudyard.surfaces.pynode.services import PynodeServices
 from cloudyard.web.token_limits import TokenLimits
 
 SendPiece = Callable[[str], Awaitable[None]]
-AlsoWrite = Callable[[ChatAnswer], tuple[Write, ...]]
+AlsoWrite = Callable[[Answer, ChatAnswer], tuple[Write, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Exchange:
         turn, write = self._turn(question, answer)
         body = mapping.chat_answer(turn, answer)
         self._reply = ChatReply(body, answer.served_by)
-        return (write, *(self._also(body) if self._also is not None else ()))
+        return (write, *(self._also(answer, body) if self._also is not None else ()))
 
     @property
     def reply(self) -> ChatReply:

@@ -6,20 +6,24 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from cloudyard.domains.billing.batch import Write
 from cloudyard.domains.identity import Principal, Scope
+from cloudyard.domains.inference import Answer
 from cloudyard.foundation.durable import StoredAnswer
 from cloudyard.foundation.durable.idempotency import KeyClaim
 from cloudyard.surfaces.pynode import mapping
 from cloudyard.surfaces.pynode.chat import Chat, ChatReply, new_chat
+from cloudyard.surfaces.pynode.errors import PynodeErrors
 from cloudyard.surfaces.pynode.policy import POLICY
 from cloudyard.surfaces.pynode.schemas import ChatAnswer, ChatRequest, History
 from cloudyard.surfaces.pynode.services import Core, PynodeServices
 from cloudyard.web.authentication import CurrentPrincipal, require_scope
 from cloudyard.web.disconnect import unless_left
 from cloudyard.web.idempotency import KeyedRequest, as_response, keyed_request, once
+from cloudyard.web.interruption import interruption_of
 from cloudyard.web.json_body import StrictJsonRoute
 from cloudyard.web.paging import Window, window
 
 MODEL_HEADER = "X-Cloudyard-Model"
+JSON_HEADERS = {"content-type": "application/json"}
 MOST_MESSAGES = 200
 
 router = APIRouter(tags=["AI Chat"], route_class=StrictJsonRoute)
@@ -61,15 +65,23 @@ async def _send_once(
     request_id: str = request.scope["state"]["request_id"]
 
     async def produce(claim: KeyClaim) -> None:
-        def store(answer: ChatAnswer) -> tuple[Write, ...]:
-            kept = StoredAnswer(200, {"content-type": "application/json"}, answer.model_dump_json().encode())
-            return (core.idempotency.completion(claim, kept),)
+        def store(answer: Answer, body: ChatAnswer) -> tuple[Write, ...]:
+            return (core.idempotency.completion(claim, _kept(answer, body)),)
 
         work = chat.answer(principal, body, request_id, also=store)
         replies.append(await unless_left(request.receive, work))
 
     stored = await once(core.idempotency, keyed.scope, keyed.key, keyed.fingerprint, produce)
     return as_response(stored) if stored is not None else _response(replies[0])
+
+
+def _kept(answer: Answer, body: ChatAnswer) -> StoredAnswer:
+    """What a repetition gets: the answer, or, where its caller left before its end, what tells so."""
+    interruption = interruption_of(answer)
+    if interruption is None:
+        return StoredAnswer(200, JSON_HEADERS, body.model_dump_json().encode())
+    told = PynodeErrors().render(interruption, "")
+    return StoredAnswer(told.status, JSON_HEADERS, told.body)
 
 
 def _response(reply: ChatReply) -> Response:
