@@ -9,6 +9,7 @@ from catalogue_models import a_model
 
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference import Answer, ChatRequest, ChunkStream, Message, TokenUsage
+from cloudyard.domains.inference.attempts import Begun
 from cloudyard.domains.inference.metering import StreamMeter
 from cloudyard.domains.inference.preparation import prepare
 
@@ -38,7 +39,7 @@ def settlement() -> Settlement:
 @pytest.fixture
 def stream(settlement: Settlement) -> ChunkStream:
     call = prepare(a_model(), ChatRequest(model="m", messages=[Message(role="user", content="Hello")]))
-    return ChunkStream(call, _piece("one"), _rest(), settlement)
+    return ChunkStream(call, Begun(_piece("one"), _rest()), settlement)
 
 
 def _piece(text: str) -> dict[str, Any]:

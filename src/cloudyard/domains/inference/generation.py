@@ -104,7 +104,7 @@ class Generation:
             charge = await self._open(principal, call)
             connection = AsyncExitStack()
             try:
-                deployment, first, rest = await self._attempts.begin(call, connection)
+                deployment, begun = await self._attempts.begin(call, connection)
                 await self._charges.secured(charge)
             except BaseException:
                 await connection.aclose()
@@ -118,7 +118,7 @@ class Generation:
                 observed.answered(answer, outcome)
                 return answer
 
-            stream = ChunkStream(call, first, rest, finish)
+            stream = ChunkStream(call, begun, finish)
             try:
                 yield stream
             finally:

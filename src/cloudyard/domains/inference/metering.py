@@ -44,7 +44,10 @@ def delivered_text(body: Mapping[str, Any]) -> str:
 
 
 class StreamMeter:
-    """Watches the chunks of a stream and knows at every moment what was consumed so far."""
+    """Watches the chunks of a stream and knows at every moment what was consumed so far.
+
+    `prompt_tokens` is the length of the prompt, where the runtime told it before its first chunk.
+    """
 
     def __init__(self, prompt_text: str, *, prompts: int = 1, choices: int = 1) -> None:
         self._prompt_text = prompt_text
@@ -53,6 +56,7 @@ class StreamMeter:
         self._reported: TokenUsage | None = None
         self._timed: dict[int, TokenUsage] = {}
         self._pieces: list[str] = []
+        self.prompt_tokens: int | None = None
 
     def see(self, chunk: Mapping[str, Any]) -> None:
         """Take a chunk into account."""
@@ -83,6 +87,11 @@ class StreamMeter:
         prompts = [usage.prompt for usage in self._timed.values()]
         prompt = max(prompts) if self._prompts == 1 else sum(prompts) // self._choices
         return TokenUsage(prompt, sum(usage.completion for usage in self._timed.values()))
+
+    @property
+    def chunks(self) -> int:
+        """Chunks with text so far: a runtime that answers token by token has generated no fewer tokens."""
+        return len(self._pieces)
 
     @property
     def delivered(self) -> str:

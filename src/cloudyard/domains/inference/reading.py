@@ -32,17 +32,19 @@ class _Sign(Struct):
 
 
 class Turn:
-    """A turn at reading."""
+    """A turn at reading. `prompt_tokens` is the length of the prompt, once the model has told it."""
 
     def __init__(self, reader: "_Reader", tokens: int, step: int) -> None:
         self._reader = reader
         self._tokens = tokens
         self._step = step
         self._ended = False
+        self.prompt_tokens: int | None = None
 
     def progress(self, data: bytes) -> None:
         """Take in a sign of life, and let the next one in shortly before this prompt has been read."""
         told = msgspec.json.decode(data, type=_Sign).prompt_progress
+        self.prompt_tokens = told.total
         if told.total - told.processed <= STEPS_AHEAD * self._step:
             self.end()
 

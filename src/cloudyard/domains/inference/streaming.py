@@ -1,10 +1,11 @@
 """A charged stream: chunks for the caller, and a settlement however it ends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from cloudyard.domains.billing import UsageOutcome
+from cloudyard.domains.inference.attempts import Begun
 from cloudyard.domains.inference.errors import ProviderUnavailable
 from cloudyard.domains.inference.legacy_logprobs import LegacyLogprobs
 from cloudyard.domains.inference.metering import StreamMeter
@@ -22,12 +23,13 @@ class ChunkStream:
     chunk is given out. After the end `answer` tells usage and cost.
     """
 
-    def __init__(self, call: Call, first: dict[str, Any], rest: AsyncIterator[bytes], finish: Finish) -> None:
+    def __init__(self, call: Call, begun: Begun, finish: Finish) -> None:
         self._call = call
-        self._first: dict[str, Any] | None = first
-        self._rest = rest
+        self._first: dict[str, Any] | None = begun.first
+        self._rest = begun.rest
         self._finish = finish
         self._meter = StreamMeter(call.prompt_text, prompts=call.prompts, choices=call.choices)
+        self._meter.prompt_tokens = begun.prompt_tokens
         self._logprobs = LegacyLogprobs.of(call)
         self._head: dict[str, Any] = {}
         self._ending: asyncio.Future[Answer] | None = None

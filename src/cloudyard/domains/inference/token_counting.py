@@ -23,12 +23,16 @@ class TokenCounter:
         local = deployment.local or deployment.tokenizer
         if local is None:
             return meter.estimate()
+        # The tokenizer finds the fewest tokens that give a text; llama.cpp sent a chunk for each that it generated,
+        # but for characters that take several.
+        least = meter.chunks if deployment.local is not None else 0
+        told = meter.prompt_tokens
         try:
             async with self._local_models.lease(local) as endpoint:
-                prompt_tokens = await self._tokens(endpoint, prompt)
-                return TokenUsage(prompt_tokens, await self._tokens(endpoint, meter.delivered))
+                prompt_tokens = await self._tokens(endpoint, prompt) if told is None else told
+                return TokenUsage(prompt_tokens, max(least, await self._tokens(endpoint, meter.delivered)))
         except (LocalModelUnavailable, ProviderUnavailable):
-            return meter.estimate()
+            return meter.estimate() if told is None else TokenUsage(told, least, estimated=True)
 
     async def _tokens(self, endpoint: Endpoint, text: str) -> int:
         if not text:

@@ -63,23 +63,24 @@ class Scheduler:
     async def run_due(self) -> int:
         """Run what is due, one after the other; the number of jobs run."""
         ran = 0
-        for job in self._jobs.values():
-            row = await self._claim(job)
+        for name in await self._due():
+            row = await self._claim(self._jobs[name])
             if row is not None:
-                await self._run(job, row)
+                await self._run(self._jobs[name], row)
                 ran += 1
         return ran
 
-    async def _claim(self, job: Schedule) -> Row[Any] | None:
-        now = self._clock.now()
+    async def _due(self) -> list[str]:
+        """The jobs whose time has come, in the order in which they were given."""
         async with self._database.reading() as tx:
-            due = await tx.scalar(
-                select(schedules.c.name).where(schedules.c.name == job.name, schedules.c.due_at <= now)
-            )
-        if due is None:
-            return None
+            found = await tx.all(select(schedules.c.name).where(schedules.c.due_at <= self._clock.now()))
+        due = {row.name for row in found}
+        return [name for name in self._jobs if name in due]
+
+    async def _claim(self, job: Schedule) -> Row[Any] | None:
+        where = [schedules.c.name == job.name]
         async with self._database.transaction() as tx:
-            rows = await claim(tx, schedules, now=now, lease=job.lease, limit=1, where=[schedules.c.name == job.name])
+            rows = await claim(tx, schedules, now=self._clock.now(), lease=job.lease, limit=1, where=where)
         return rows[0] if rows else None
 
     async def _run(self, job: Schedule, row: Row[Any]) -> None:
