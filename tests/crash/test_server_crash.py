@@ -27,20 +27,20 @@ async def ask(client: httpx2.AsyncClient, **more: Any) -> httpx2.Response:
 
 
 @pytest.mark.parametrize(
-    ("point", "charged", "left_held"),
+    ("point", "stream", "charged", "left_held"),
     [
-        ("charge.held", 0.0, HELD_USD),
-        ("inference.answered", 0.0, HELD_USD),
-        ("charge.before_settle", 0.0, HELD_USD),
-        ("charge.settled", PRICE_USD, 0.0),
+        ("charge.held", True, 0.0, HELD_USD),
+        ("charge.before_settle", True, 0.0, HELD_USD),
+        ("charge.settled", True, PRICE_USD, 0.0),
+        ("charge.settled", False, PRICE_USD, 0.0),
     ],
 )
 async def test_a_killed_call_costs_what_was_settled_and_no_more(
-    data_dir: Path, point: str, charged: float, left_held: float
+    data_dir: Path, point: str, stream: bool, charged: float, left_held: float
 ) -> None:
     async with mortal_server(data_dir, crash_at=point) as server, signed_in(server.url) as client:
         with pytest.raises(httpx2.TransportError):
-            await ask(client)
+            await ask(client, stream=stream)
         assert await server.died() < 0
     assert books_are_right(data_dir)
 
@@ -52,10 +52,14 @@ async def test_a_killed_call_costs_what_was_settled_and_no_more(
     assert books_are_right(data_dir)
 
 
-async def test_a_call_killed_while_its_hold_is_written_costs_nothing(data_dir: Path) -> None:
-    async with mortal_server(data_dir, crash_at="charge.begun") as server, signed_in(server.url) as client:
+@pytest.mark.parametrize("point", ["charge.begun", "inference.answered", "charge.before_settle"])
+async def test_a_call_killed_while_its_hold_may_be_on_its_way_to_the_disk_costs_nothing(
+    data_dir: Path, point: str
+) -> None:
+    async with mortal_server(data_dir, crash_at=point) as server, signed_in(server.url) as client:
         with pytest.raises(httpx2.TransportError):
             await ask(client)
+        assert await server.died() < 0
     assert books_are_right(data_dir)
     async with mortal_server(data_dir) as server, signed_in(server.url) as client:
         after = await wallet(client)
@@ -66,7 +70,7 @@ async def test_a_call_killed_while_its_hold_is_written_costs_nothing(data_dir: P
 async def test_a_hold_left_by_a_crash_expires_and_is_given_back(data_dir: Path) -> None:
     async with mortal_server(data_dir, crash_at="charge.held") as server, signed_in(server.url) as client:
         with pytest.raises(httpx2.TransportError):
-            await ask(client)
+            await ask(client, stream=True)
 
     async with mortal_server(data_dir) as server, signed_in(server.url) as client:
         assert (await wallet(client))["held"] == pytest.approx(HELD_USD)

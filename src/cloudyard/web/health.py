@@ -18,6 +18,7 @@ from cloudyard.web.authentication import caller_of
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 3.0
+KEPT_SECONDS = 1.0
 
 
 class State(StrEnum):
@@ -81,7 +82,7 @@ def may_see_details(scope: Scope) -> bool:
 
 
 class Readiness:
-    """Asks all dependencies at once. Parallel askers share one round, so that asking often costs little.
+    """Asks all dependencies at once. Who asks within the same second shares the round: asking often costs little.
 
     `dependencies` is called for every round: what is needed may change while the server runs.
     """
@@ -92,16 +93,21 @@ class Readiness:
         dependencies: Callable[[], Mapping[str, Dependency]],
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        kept_seconds: float = KEPT_SECONDS,
     ) -> None:
         self._clock = clock
         self._dependencies = dependencies
         self._timeout = timeout_seconds
+        self._kept = kept_seconds
+        self._asked_at = 0.0
         self._round: asyncio.Task[list[Finding]] | None = None
         self._before: Mapping[str, State] = {}
 
     async def ask(self) -> list[Finding]:
         """What every dependency says, in the order in which they were given."""
-        if self._round is None or self._round.done():
+        now = self._clock.monotonic()
+        if self._round is None or (self._round.done() and now - self._asked_at >= self._kept):
+            self._asked_at = now
             self._round = asyncio.create_task(self._ask_all(), name="readiness")
         return await asyncio.shield(self._round)
 

@@ -6,7 +6,7 @@ from cloudyard.foundation.errors import DomainError, ErrorKind
 
 
 class StreamInterrupted(DomainError):
-    """An answer was cut short; told to whoever asks for it again by its idempotency key."""
+    """An answer, streamed or whole, was cut short; told to whoever asks for it again by its idempotency key."""
 
     code = "stream_interrupted"
     kind = ErrorKind.UPSTREAM

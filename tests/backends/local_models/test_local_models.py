@@ -336,3 +336,17 @@ def test_the_death_of_the_server_leaves_no_worker(
         finally:
             server.send_signal(ending)
     asyncio.run(until(lambda: is_gone(pid)))
+
+
+async def test_a_call_that_fails_under_former_settings_leaves_the_new_worker_alone(
+    local_models: LlamaCppModels, chat_model: LocalModel
+) -> None:
+    former = replace(chat_model, slots=1)
+    await local_models.start(former)
+    async with local_models.lease(chat_model):
+        await local_models.failed(former)
+        (status,) = local_models.statuses()
+        assert status.state is WorkerState.READY
+    async with local_models.lease(chat_model) as endpoint:
+        assert endpoint.base_url
+    assert [status.restarts for status in local_models.statuses()] == [0]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudyard.domains.inference import LocalModel
+from cloudyard.domains.inference import LocalModel, ProviderUnavailable
 from cloudyard.domains.inference.reading import STEPS_AHEAD, STEPS_TOGETHER, ReadingTurns, Turn
 
+PATIENCE = 60.0
 MODEL = LocalModel("m", Path("m.gguf"), context_length=1000, slots=8, batch_tokens=10)
 OTHER = LocalModel("other", Path("m.gguf"), context_length=1000, slots=8, batch_tokens=10)
 LONG = "four" * 500
@@ -26,7 +27,7 @@ class Caller:
         self.task = asyncio.create_task(self._read(turns, prompt, model))
 
     async def _read(self, turns: ReadingTurns, prompt: str, model: LocalModel) -> None:
-        async with turns.turn(model, prompt) as self.turn:
+        async with turns.turn(model, prompt, PATIENCE) as self.turn:
             await self._done.wait()
 
     @property
@@ -153,4 +154,16 @@ async def test_after_everyone_has_left_the_whole_room_is_free(turns: ReadingTurn
     await asyncio.gather(*(caller.task for caller in callers), return_exceptions=True)
     async with asyncio.timeout(5), AsyncExitStack() as stack:
         for _ in range(TOGETHER):
-            await stack.enter_async_context(turns.turn(MODEL, SHORT))
+            await stack.enter_async_context(turns.turn(MODEL, SHORT, PATIENCE))
+
+
+async def test_whoever_waits_too_long_is_sent_away_and_keeps_nobody_waiting(turns: ReadingTurns) -> None:
+    first = Caller(turns, LONG)
+    await settle()
+    with pytest.raises(ProviderUnavailable, match="had no time"):
+        async with turns.turn(MODEL, LONG, 0.01):
+            pytest.fail("the first one reads yet")
+    first.task.cancel()
+    await asyncio.gather(first.task, return_exceptions=True)
+    async with asyncio.timeout(5), turns.turn(MODEL, LONG, PATIENCE):
+        pass

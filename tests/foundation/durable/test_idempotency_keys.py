@@ -240,3 +240,33 @@ async def test_a_key_of_the_wrong_length_is_refused(keys: IdempotencyKeys) -> No
             await keys.begin("user:route", key, "body")
         assert caught.value.field == "Idempotency-Key"
     assert isinstance(await keys.begin("user:route", "x" * LONGEST_KEY, "body"), KeyClaim)
+
+
+async def test_a_claim_whose_answer_comes_later_is_neither_abandoned_nor_lost(
+    keys: IdempotencyKeys, database: Database, clock: ManualClock
+) -> None:
+    """The request is over; the change that its answer belongs to is made once the database can be used again."""
+    claim = await claimed(keys)
+    completion = keys.completion(claim, ANSWER)
+    with keys.running(claim):
+        completion.put_off()
+        await keys.abandon(claim)
+    for _ in range(10):
+        clock.advance(EXTENDED_EVERY.total_seconds() + 1)
+        await keys.extend_running()
+    with pytest.raises(IdempotencyKeyInFlight):
+        await keys.begin(claim.scope, claim.key, "body")
+    await database.run(completion)
+    completion.done()
+    assert await keys.begin(claim.scope, claim.key, "body") == ANSWER
+
+
+async def test_a_claim_whose_answer_never_came_lapses(keys: IdempotencyKeys, clock: ManualClock) -> None:
+    claim = await claimed(keys)
+    completion = keys.completion(claim, ANSWER)
+    completion.put_off()
+    await keys.abandon(claim)
+    completion.done()
+    await keys.extend_running()
+    clock.advance(IN_FLIGHT_FOR.total_seconds() + 1)
+    assert isinstance(await keys.begin(claim.scope, claim.key, "body"), KeyClaim)

@@ -15,7 +15,7 @@ from cloudyard.foundation.errors import DomainError
 MOST_CONNECTIONS = 1024
 CONNECT_SECONDS = 5.0
 KEPT_ALIVE_SECONDS = 4.0
-"""Shorter than llama.cpp keeps a connection (5 s), so that none is used which it is closing."""
+"""Shorter than the usual servers keep one (llama.cpp 5 s), so that none is used which is being closed."""
 LARGEST_EVENT = 1024 * 1024
 PREFIX = b"data:"
 DONE = b"[DONE]"

@@ -46,7 +46,9 @@ class LlamaCppModels:
 
     async def failed(self, model: LocalModel) -> None:
         """Its endpoint did not answer: return once it is known whether its worker has died, within half a second."""
-        await self._supervised(model).look()
+        known = self._models.get(model.name)
+        if known is not None and known.model == model:
+            await known.look()
 
     def statuses(self) -> Sequence[WorkerStatus]:
         """The worker of every model that was asked for."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy import Connection
 
@@ -18,7 +18,26 @@ from cloudyard.foundation.database.prepared import PreparedInsert
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.ids import Ids
 
-Write = Callable[[Connection], None]
+
+@runtime_checkable
+class Deferrable(Protocol):
+    """A write that wants to know when its charge is settled later, and when that is over, whatever came of it."""
+
+    def __call__(self, connection: Connection) -> None:
+        """Write."""
+        ...
+
+    def put_off(self) -> None:
+        """The charge is settled later."""
+        ...
+
+    def done(self) -> None:
+        """It was settled, or never will be."""
+        ...
+
+
+Write = Callable[[Connection], None] | Deferrable
+
 
 _ADD_USAGE = PreparedInsert(
     usage_records,

@@ -15,7 +15,17 @@ from typing import cast
 import structlog
 from sqlalchemy import select, update
 
-from cloudyard.domains.billing.batch import ChargeBatch, Command, Expire, OpenHold, Outcome, Release, Settle, Write
+from cloudyard.domains.billing.batch import (
+    ChargeBatch,
+    Command,
+    Deferrable,
+    Expire,
+    OpenHold,
+    Outcome,
+    Release,
+    Settle,
+    Write,
+)
 from cloudyard.domains.billing.prices import Meter, Price
 from cloudyard.domains.billing.records import Settlement
 from cloudyard.domains.ledger import HoldNotOpen, HoldState
@@ -123,7 +133,7 @@ class Charges:
         charge = await self.begin(payer, price, worst, description)
         try:
             await self.secured(charge)
-        except asyncio.CancelledError:
+        except BaseException:
             await self._undo(charge.hold_id, description)
             raise
         return charge
@@ -150,7 +160,11 @@ class Charges:
         return Charge(hold_id, payer, price, amount, description)
 
     async def secured(self, charge: Charge) -> None:
-        """Wait until what was set aside is on disk. Raises `DatabaseUnavailable` where it could not be written."""
+        """Wait until what was set aside is on disk.
+
+        Raises `DatabaseUnavailable` where it could not be written, and what `begin` raises where PostgreSQL had to
+        decide again.
+        """
         hold = self._under_way.get(charge.hold_id)
         if hold is not None:
             await hold.durable()
@@ -160,7 +174,8 @@ class Charges:
     async def settle(self, charge: Charge, usage: Usage, *, also: tuple[Write, ...] = ()) -> Settlement:
         """Charge what was used, give the rest back and write the usage record, all in one transaction.
 
-        Usage beyond the worst case is charged as far as the hold goes; the record keeps what was reported.
+        Usage beyond the worst case is charged as far as the hold goes; the record keeps what was reported. A charge
+        need not be `secured` before: where its hold could not be written this raises what `secured` raises.
         Raises `HoldNotOpen` if the hold expired, or `InvalidInput` for a negative quantity.
         """
         crash_point("charge.before_settle")
@@ -182,8 +197,12 @@ class Charges:
         )
         try:
             settlement = cast(Settlement, await self._commits.submit(command))
+        except HoldNotOpen:
+            await self.secured(charge)
+            raise
         finally:
             self._running.discard(charge.hold_id)
+            self._under_way.pop(charge.hold_id, None)
         crash_point("charge.settled")
         return settlement
 
@@ -193,9 +212,20 @@ class Charges:
         Until then the hold is kept from expiring, for as long as this process lives.
         """
         self._running.add(charge.hold_id)
-        task = asyncio.create_task(self._settle_until_done(charge, usage, also), name=f"settle {charge.hold_id}")
+        for write in also:
+            if isinstance(write, Deferrable):
+                write.put_off()
+        task = asyncio.create_task(self._settle_in_the_end(charge, usage, also), name=f"settle {charge.hold_id}")
         self._late.add(task)
         task.add_done_callback(self._late.discard)
+
+    async def _settle_in_the_end(self, charge: Charge, usage: Usage, also: tuple[Write, ...]) -> None:
+        try:
+            await self._settle_until_done(charge, usage, also)
+        finally:
+            for write in also:
+                if isinstance(write, Deferrable):
+                    write.done()
 
     async def _settle_until_done(self, charge: Charge, usage: Usage, also: tuple[Write, ...]) -> None:
         for attempt in range(1, LATE_ATTEMPTS + 1):
@@ -205,12 +235,12 @@ class Charges:
             except DatabaseUnavailable:
                 self._running.add(charge.hold_id)
             except DomainError as error:
-                log.error("late settlement refused", hold=charge.hold_id, error=error.message)
+                log.error("late settlement refused", **_told(charge, usage), error=error.message)
                 return
             else:
                 return
         self._running.discard(charge.hold_id)
-        log.error("late settlement given up", hold=charge.hold_id)
+        log.error("late settlement given up", **_told(charge, usage), advice="charge it by hand if it was delivered")
 
     async def ended(self, timeout: float) -> None:
         """Return once no charge is open here, or after `timeout` seconds (at shutdown)."""
@@ -264,6 +294,11 @@ class Charges:
             log.error("expired hold not released", hold=hold_id, error=error.message)
             return False
         return True
+
+
+def _told(charge: Charge, usage: Usage) -> dict[str, object]:
+    """What an operator needs to know of a charge that could not be settled."""
+    return {"hold": charge.hold_id, "user": charge.payer.user_id, "nanos": charge.amount_of(usage.quantities)}
 
 
 def _check_quantities(quantities: Mapping[Meter, int]) -> None:

@@ -42,10 +42,10 @@ class Recovery:
 
         Raises `UserNotFound`, `MailNotConfigured`.
         """
-        self._mail.require()
         async with self._database.transaction() as tx:
             user = (await repository.get_account(tx, user_id)).user
             if not user.email_verified:
+                self._mail.require()
                 await self._mail.verification(tx, user)
 
     async def verify_email(self, token: str) -> User:

@@ -38,7 +38,7 @@ class Begun:
 
 
 class Attempts:
-    """Retry and fallback: only ever before the first token."""
+    """Retry and fallback: only ever before anything of an answer was given out."""
 
     def __init__(self, router: Router, provider: Provider, local_models: LocalModels) -> None:
         self._router = router
@@ -120,7 +120,7 @@ class Attempts:
         if deployment.local is None:
             return await self._opened(call, deployment, _remote(deployment), attempt)
         endpoint = await attempt.enter_async_context(self._local_models.lease(deployment.local))
-        async with self._turns.turn(deployment.local, call.prompt_text) as turn:
+        async with self._turns.turn(deployment.local, call.prompt_text, deployment.timeout) as turn:
             return await self._opened(call, deployment, endpoint, attempt, turn)
 
     async def _opened(
@@ -142,7 +142,8 @@ class Attempts:
 
     async def _failed(self, deployment: Deployment, error: Exception) -> None:
         self._router.failed(deployment)
-        if deployment.local is not None:
+        answered = isinstance(error, ProviderUnavailable) and "status" in error.details
+        if deployment.local is not None and not answered:
             await self._local_models.failed(deployment.local)
         log.warning("deployment failed", model=deployment.model, deployment=deployment.name, error=str(error))
 

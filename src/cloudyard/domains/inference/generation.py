@@ -76,7 +76,6 @@ class Generation:
             unfinished = Unfinished()
             try:
                 deployment, body = await self._attempts.whole(call, unfinished)
-                await self._charges.secured(charge)
             except BaseException:
                 if unfinished.generated is None:
                     await self._give_back(charge)
@@ -107,8 +106,10 @@ class Generation:
                 deployment, begun = await self._attempts.begin(call, connection)
                 await self._charges.secured(charge)
             except BaseException:
-                await connection.aclose()
-                await self._give_back(charge)
+                try:
+                    await connection.aclose()
+                finally:
+                    await self._give_back(charge)
                 raise
             observed.first_token()
             settlement = _Settlement(call, charge, deployment, context, also, settles_later=True)
@@ -122,8 +123,10 @@ class Generation:
             try:
                 yield stream
             finally:
-                await connection.aclose()
-                await stream.end(UsageOutcome.CLIENT_LEFT)
+                try:
+                    await connection.aclose()
+                finally:
+                    await stream.end(UsageOutcome.CLIENT_LEFT)
 
     def _prepare(self, principal: Principal, request: Request) -> Call:
         principal.require(Scope.INFERENCE)
@@ -143,7 +146,7 @@ class Generation:
         try:
             await self._charges.release(charge, f"{charge.description}: not served")
         except DomainError as error:
-            log.warning("hold not released, it will expire", hold=charge.hold_id, error=error.message)
+            log.warning("hold not released, it expires if there is one", hold=charge.hold_id, error=error.message)
 
     async def _settle_whole(self, settlement: "_Settlement", body: dict[str, Any]) -> Answer:
         meter = StreamMeter(settlement.call.prompt_text)

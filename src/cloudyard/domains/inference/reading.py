@@ -1,8 +1,8 @@
 """Whose prompt a local model reads: one long one at a time, or as many short ones as are read within a few steps.
 
 llama.cpp reads prompts one after the other, and notices that a caller has left when it has something to tell about that
-caller's own prompt. Eight long prompts at once, all abandoned, kept their slots for 4.7 seconds. Whoever waits here
-instead is gone at once.
+caller's own prompt. Eight long prompts at once, all abandoned, kept their slots for five to nine seconds. Whoever waits
+here instead is gone at once.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from msgspec import Struct
 
+from cloudyard.domains.inference.errors import ProviderUnavailable
 from cloudyard.domains.inference.metering import about_tokens_of
 from cloudyard.domains.inference.ports import LocalModel
 
@@ -62,12 +63,21 @@ class ReadingTurns:
         self._readers: dict[str, _Reader] = {}
 
     @asynccontextmanager
-    async def turn(self, model: LocalModel, prompt: str) -> AsyncIterator[Turn]:
-        """Wait for a turn; it ends with the context, if not before."""
+    async def turn(self, model: LocalModel, prompt: str, patience: float) -> AsyncIterator[Turn]:
+        """Wait for a turn, `patience` seconds at most; it ends with the context, if not before.
+
+        Raises `ProviderUnavailable`.
+        """
         reader = self._readers.setdefault(model.name, _Reader())
         room = STEPS_TOGETHER * model.batch_tokens
         tokens = min(about_tokens_of(prompt), room)
-        await reader.begin(tokens, room)
+        try:
+            async with asyncio.timeout(patience):
+                await reader.begin(tokens, room)
+        except TimeoutError as error:
+            raise ProviderUnavailable(
+                f"The model had no time for the prompt within {patience:g} s. Try again later.", retry_after=1
+            ) from error
         turn = Turn(reader, tokens, model.batch_tokens)
         try:
             yield turn

@@ -1,5 +1,7 @@
 """Counting tokens with a model's own tokenizer, where a provider did not say how many there were."""
 
+from dataclasses import replace
+
 import msgspec
 
 from cloudyard.domains.inference.errors import LocalModelUnavailable, ProviderUnavailable
@@ -37,7 +39,7 @@ class TokenCounter:
     async def _tokens(self, endpoint: Endpoint, text: str) -> int:
         if not text:
             return 0
-        root = Endpoint(endpoint.base_url.removesuffix("/v1"), endpoint.api_key)
+        root = replace(endpoint, base_url=endpoint.base_url.removesuffix("/v1"))
         body = msgspec.json.encode({"content": text})
         answer = msgspec.json.decode(await self._provider.call(root, TOKENIZE_PATH, body, TIMEOUT_SECONDS))
         return len(answer["tokens"])

@@ -84,8 +84,11 @@ def reset_link(
     user: Annotated[str, typer.Argument(help="E-mail address, username or id.")], data_dir: DataDir = None
 ) -> None:
     """Make a link for a user who forgot the password. Hand it over yourself: whoever has it sets the password."""
-    link = asyncio.run(_reset_link(settings_for(data_dir), user))
+    settings = settings_for(data_dir)
+    link = asyncio.run(_reset_link(settings, user))
     typer.echo(f"{link.url}\nIt works once, until {link.expires_at:%Y-%m-%d %H:%M} UTC.")
+    if settings.server.public_url is None:
+        typer.echo("Set server.public_url if people reach the server under another address.")
 
 
 async def _reset_link(settings: Settings, identifier: str) -> Link:

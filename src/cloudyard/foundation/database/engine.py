@@ -118,12 +118,9 @@ class Database:
         if lock is None:
             yield
             return
-        if lock.locked():
-            with turn_awaited():
-                async with asyncio.timeout(self._patience):
-                    await lock.acquire()
-        else:
-            await lock.acquire()
+        with turn_awaited():
+            async with asyncio.timeout(self._patience):
+                await lock.acquire()
         try:
             yield
         finally:
@@ -146,8 +143,11 @@ class _WriterThread:
         self._connection: Connection | None = None
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._closed = False
 
     def submit(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> asyncio.Future[T]:
+        if self._closed:
+            raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
 
@@ -170,6 +170,7 @@ class _WriterThread:
         return outcome
 
     def close(self) -> None:
+        self._closed = True
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join()

@@ -31,7 +31,7 @@ class Accepted(Generic[R]):
         self._durable = durable
 
     async def durable(self) -> None:
-        """Wait until it is on disk. Raises what the commit failed with; nothing was changed then."""
+        """Wait until it is on disk. Raises what the commit failed with."""
         await asyncio.shield(self._durable)
 
 

@@ -102,6 +102,7 @@ class IdempotencyKeys:
         self._database = database
         self._clock = clock
         self._running: set[KeyClaim] = set()
+        self._put_off: set[KeyClaim] = set()
 
     async def begin(self, scope: str, key: str, fingerprint: str) -> KeyClaim | StoredAnswer:
         """Claim a key, or get the stored answer of its first use.
@@ -139,20 +140,23 @@ class IdempotencyKeys:
         Every process calls this for its own, `EXTENDED_EVERY` so often. What has run for less than that is left alone.
         """
         now = self._clock.now()
-        for claim in [claim for claim in self._running if now - claim.since >= EXTENDED_EVERY]:
+        for claim in [claim for claim in self._running | self._put_off if now - claim.since >= EXTENDED_EVERY]:
             async with self._database.transaction() as tx:  # one row each: no lock is held while waiting for another
                 await tx.execute(update(idempotency_keys).where(claim.row).values(expires_at=now + IN_FLIGHT_FOR))
 
     def completion(self, claim: KeyClaim, answer: StoredAnswer) -> "Completion":
         """The write that stores an answer, to run inside the transaction of the change it belongs to."""
-        return Completion(claim, answer, self._clock)
+        return Completion(claim, answer, self._clock, self._put_off)
 
     async def complete(self, claim: KeyClaim, answer: StoredAnswer) -> None:
         """Store the answer in a transaction of its own (where the change itself is idempotent)."""
         await self._database.run(self.completion(claim, answer))
 
     async def abandon(self, claim: KeyClaim) -> None:
-        """Forget a key whose request changed nothing, so that a retry may run."""
+        """Forget a key whose request changed nothing, so that a retry may run. One whose answer will yet be stored
+        is kept."""
+        if claim in self._put_off:
+            return
         async with self._database.transaction() as tx:
             await tx.execute(delete(idempotency_keys).where(claim.row))
 
@@ -180,11 +184,23 @@ class IdempotencyKeys:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A write of one stored answer, callable inside any transaction. A claim that ran out stores nothing."""
+    """A write of one stored answer, callable inside any transaction. A claim that ran out stores nothing.
+
+    Whoever puts the write off says so: until it is `done` with, the claim is extended and never abandoned.
+    """
 
     claim: KeyClaim
     answer: StoredAnswer
     clock: Clock
+    waiting: set[KeyClaim]
+
+    def put_off(self) -> None:
+        """The write comes later."""
+        self.waiting.add(self.claim)
+
+    def done(self) -> None:
+        """The write was made, or never will be."""
+        self.waiting.discard(self.claim)
 
     def __call__(self, connection: Connection) -> None:
         """Store the answer."""

@@ -1,6 +1,6 @@
 """initial tables
 
-Revision: 0001, after , of 2026-11-22
+Revision: 0001a, after , of 2026-11-22
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from cloudyard.foundation.database import UtcDateTime
 from cloudyard.migrations.protection import make_append_only
 
-revision = "0001"
+revision = "0001a"
 down_revision = None
 branch_labels = None
 depends_on = None
