@@ -55,7 +55,7 @@ async def test_what_must_be_written_is_refused_until_there_is_room(disk: SmallDi
             go_on.set()
             await stream.ends_whole()
 
-        status, problems = await visitor.ready()
+        status, problems = await visitor.is_not_ready()
         assert (status, problems.keys()) == (503, {"database", "storage"})
         assert (await visitor.client.get("/v1/models")).status_code == 200
         assert await visitor.has_set_aside(1) == (served * len(PIECES), MOST_TOKENS)

@@ -37,7 +37,7 @@ async def test_what_must_be_written_is_refused_and_made_up_for(data_dir: Path, u
                     assert int(answer.headers["retry-after"]) >= 1
                 await stream.ends_whole()
 
-                status, problems = await visitor.ready()
+                status, problems = await visitor.is_not_ready()
                 assert (status, problems.keys()) == (503, {"database"})
                 assert await visitor.has_set_aside(1) == (0, MOST_TOKENS)
                 assert (await visitor.client.get("/v1/models")).status_code == 200

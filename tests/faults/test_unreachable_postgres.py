@@ -45,7 +45,7 @@ async def test_what_must_be_written_is_refused_and_made_up_for(
                 assert int(answer.headers["retry-after"]) >= 1
             await stream.ends_whole()
 
-            status, problems = await visitor.ready()
+            status, problems = await visitor.is_not_ready()
             assert (status, problems.keys()) == (503, {"database"})
             assert (await visitor.client.get("/health")).status_code == 200
         assert len(upstream.calls) == 2

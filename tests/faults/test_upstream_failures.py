@@ -58,11 +58,11 @@ async def test_a_failure_before_the_first_token_costs_nothing_and_is_over_when_i
             answers = [await refused(visitor, **more) for more in ASKS]
             if name == "overloaded":
                 assert [answer.headers["retry-after"] for answer in answers] == ["7", "7"]
-            assert (await visitor.ready())[1].keys() == {"model parrot"}
+            assert (await visitor.is_not_ready())[1].keys() == {"model parrot"}
             upstream.behave(Behaviour())
             assert (await visitor.ask()).status_code == 200
             assert await visitor.spent() == number * len(PIECES)
-            assert await visitor.ready() == (200, {})
+            await visitor.becomes_ready()
 
         upstream.behave(Behaviour(status=500))
         question = {"message": "Where?", "model": "parrot", "max_tokens": 10}

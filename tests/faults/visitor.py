@@ -77,6 +77,10 @@ class Visitor:
         parts = answer.json()["parts"].items()
         return answer.status_code, {name: part["problem"] for name, part in parts if not part["ok"] and name != "mail"}
 
+    async def is_not_ready(self) -> tuple[int, dict[str, str]]:
+        """What /ready says once it knows that something is wrong: what it tells may be a second old."""
+        return await eventually(self.ready, lambda found: found[0] != 200)
+
     async def becomes_ready(self) -> None:
         """Wait until nothing is wrong any more."""
         await eventually(self.ready, lambda found: found == (200, {}))

@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.database import Database, DatabaseUnavailable
+from cloudyard.testing.clock import ManualClock
 from cloudyard.web.health import Degraded, Dependency, Readiness, State, overall
 
 
@@ -69,14 +70,14 @@ async def test_the_whole_is_as_well_as_its_worst_part(dependency: Dependency, st
 
 async def test_what_is_wrong_in_detail_is_not_for_everyone() -> None:
     parts = {"storage": Dependency(refuses, "local"), "model": Dependency(limps, "upstream")}
-    storage, model = await Readiness(SystemClock(), lambda: parts).ask()
+    storage, model = await Readiness(SystemClock(), lambda: parts, kept_seconds=0).ask()
     assert (storage.shown(details=False), model.shown(details=False)) == ("unavailable", "degraded")
     assert (storage.shown(details=True), model.shown(details=True)) == ("The disk is full.", "One of two is away.")
 
 
 async def test_what_is_needed_may_change_from_round_to_round() -> None:
     parts = {"one": Dependency(well, "x")}
-    readiness = Readiness(SystemClock(), lambda: parts)
+    readiness = Readiness(SystemClock(), lambda: parts, kept_seconds=0)
     assert [finding.name for finding in await readiness.ask()] == ["one"]
     parts["two"] = Dependency(breaks, "x")
     assert [(finding.name, finding.ok) for finding in await readiness.ask()] == [("one", True), ("two", False)]
@@ -84,7 +85,7 @@ async def test_what_is_needed_may_change_from_round_to_round() -> None:
 
 async def test_the_log_tells_of_changes_once_and_in_detail() -> None:
     parts = {"storage": Dependency(refuses, "local")}
-    readiness = Readiness(SystemClock(), lambda: parts)
+    readiness = Readiness(SystemClock(), lambda: parts, kept_seconds=0)
     with capture_logs() as logged:
         await readiness.ask()
         await readiness.ask()
@@ -111,7 +112,7 @@ async def test_parallel_askers_share_one_round(askers: int) -> None:
         asked += 1
         await asyncio.sleep(0.01)
 
-    readiness = Readiness(SystemClock(), lambda: {"x": Dependency(count, "x")})
+    readiness = Readiness(SystemClock(), lambda: {"x": Dependency(count, "x")}, kept_seconds=0)
     await asyncio.gather(*(readiness.ask() for _ in range(askers)))
     assert asked == 1
     await readiness.ask()
@@ -127,3 +128,17 @@ async def test_an_asker_that_leaves_does_not_take_the_answer_from_the_others() -
     await asyncio.sleep(0)
     go_on.set()
     assert [finding.ok for finding in await staying] == [True]
+
+
+async def test_who_asks_again_within_a_second_is_told_the_same(clock: ManualClock) -> None:
+    asked = 0
+
+    async def count() -> None:
+        nonlocal asked
+        asked += 1
+
+    readiness = Readiness(clock, lambda: {"x": Dependency(count, "x")})
+    for seconds, rounds in ((0.0, 1), (0.9, 1), (0.2, 2), (0.5, 2), (1.0, 3)):
+        clock.advance(seconds)
+        await readiness.ask()
+        assert asked == rounds
