@@ -53,7 +53,7 @@ def upstream_model(*deployments: str) -> ModelSettings:
 
 
 async def findings(services: Services) -> dict[str, Finding]:
-    return {finding.name: finding for finding in await readiness(services).ask()}
+    return {finding.name: finding for finding in await readiness(services, kept_seconds=0).ask()}
 
 
 async def test_everything_that_is_needed_is_asked(opened: Open) -> None:
@@ -96,7 +96,7 @@ async def test_without_mail_a_server_is_degraded_and_says_what_to_set(opened: Op
 async def test_a_mail_server_is_really_asked(opened: Open, unused_tcp_port: int) -> None:
     smtp = {"backend": "smtp", "smtp_port": unused_tcp_port, "smtp_tls": "none"}
     async with opened(mail=smtp) as services:
-        asked = readiness(services)
+        asked = readiness(services, kept_seconds=0)
         away = {finding.name: finding for finding in await asked.ask()}["mail"]
         assert (away.backend, away.state) == ("smtp", State.DEGRADED)
         assert f"127.0.0.1:{unused_tcp_port}" in str(away.problem)
@@ -110,7 +110,7 @@ async def test_a_mail_server_is_really_asked(opened: Open, unused_tcp_port: int)
 
 async def test_models_come_and_go_while_it_runs(opened: Open) -> None:
     async with opened() as services:
-        asked = readiness(services)
+        asked = readiness(services, kept_seconds=0)
         await services.catalogue.add("mine", upstream_model("here"))
         found = {finding.name: finding for finding in await asked.ask()}
         assert (found["model mine"].backend, found["model mine"].state) == ("upstream", State.WELL)

@@ -11,7 +11,7 @@ from cloudyard.domains.inference import Deployment, LocalModel, Model, ProviderU
 from cloudyard.domains.inference.routing import DeploymentHealth
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.settings import Settings
-from cloudyard.web.health import Degraded, Dependency, Readiness
+from cloudyard.web.health import KEPT_SECONDS, Degraded, Dependency, Readiness
 from cloudyard.wiring import Services
 
 DOWN = frozenset({WorkerState.FAILED, WorkerState.BACKING_OFF})
@@ -20,9 +20,9 @@ DOWN = frozenset({WorkerState.FAILED, WorkerState.BACKING_OFF})
 WRITE = text("UPDATE alembic_version SET version_num = version_num")
 
 
-def readiness(services: Services) -> Readiness:
+def readiness(services: Services, *, kept_seconds: float = KEPT_SECONDS) -> Readiness:
     """Database, limits, file storage, mail and every model that there is at the moment, each really asked."""
-    return Readiness(services.clock, partial(_dependencies, services))
+    return Readiness(services.clock, partial(_dependencies, services), kept_seconds=kept_seconds)
 
 
 def _dependencies(services: Services) -> Mapping[str, Dependency]:

@@ -63,6 +63,8 @@ class SmtpMailer:
             raise MailUnavailable(
                 f"The mail server {server} does not answer ({error}). Check the settings of `mail`; mails wait."
             ) from error
+        finally:
+            client.close()  # a connection that failed half-way is left open otherwise
 
     def _failure(self, code: int | None, reason: str, *, permanent: bool) -> MailRefused | MailUnavailable:
         server = f"{self._settings.smtp_host}:{self._settings.smtp_port}"
