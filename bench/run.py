@@ -8,13 +8,20 @@ from types import FrameType, ModuleType
 
 import gateway
 import ledger
+import live
 import memory
 import streaming
 from support.console import BenchError, say
 from support.processes import working_directory
 from support.report import Outcome, markdown, write
 
-BENCHES: dict[str, ModuleType] = {"gateway": gateway, "streaming": streaming, "memory": memory, "ledger": ledger}
+BENCHES: dict[str, ModuleType] = {
+    "gateway": gateway,
+    "streaming": streaming,
+    "memory": memory,
+    "ledger": ledger,
+    "live": live,
+}
 
 
 def main() -> int:

@@ -93,6 +93,8 @@ LOGIN_PATH = "/neurogrid/api/auth/login"
 KEYS_PATH = "/neurogrid/api/users/api-keys"
 WALLET_PATH = "/neurogrid/api/wallet"
 CHAT_PATH = "/v1/chat/completions"
+PROFILE_PATH = "/aihub/api/users/me"
+LIVE_PATH = "/aihub/ws"
 CREDITS = 1_000_000_000
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -148,3 +149,13 @@ def _kill(member: psutil.Process) -> None:
         member.wait(STOP_SECONDS)
     except psutil.NoSuchProcess:
         return
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process, and those that it starts, have so many files open. Raises BenchError where it must not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= count:
+        return
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise BenchError(f"This needs {count} open files, and the limit here is {hard}: raise it (ulimit -Hn).")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))

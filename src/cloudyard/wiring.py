@@ -1,19 +1,23 @@
 """Settings -> backends -> services. The only place that knows concrete backends."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from cloudyard import __version__
+from cloudyard.backends.fan_out import open_fan_out
 from cloudyard.backends.generation.openai_compatible import OpenAICompatible
 from cloudyard.backends.limits import open_limit_store
 from cloudyard.backends.local_models.llama_cpp import LlamaCppModels
 from cloudyard.backends.mail import open_mailer
 from cloudyard.backends.model_store.catalogue_entries import default_models, default_prices, document_aliases
 from cloudyard.backends.objects import open_object_store
+from cloudyard.backends.payments import open_payment_provider
+from cloudyard.backends.webhooks import HttpSender
+from cloudyard.domains.administration import Administration
 from cloudyard.domains.audit import AuditLog
-from cloudyard.domains.billing import Billing, Charges, PriceBook, WelcomeConsumer
+from cloudyard.domains.billing import Billing, BillingWarnings, Charges, PriceBook, WelcomeConsumer
 from cloudyard.domains.billing.prices import price_lines
 from cloudyard.domains.files import FileReconciler, Files, ObjectStore
 from cloudyard.domains.identity import (
@@ -27,25 +31,49 @@ from cloudyard.domains.identity import (
     Passwords,
     Recovery,
     Sessions,
+    SharedForgetting,
     SigningKeys,
     Tokens,
     Users,
 )
 from cloudyard.domains.inference import Catalogue, Conversations, Generation, Observer, Router, check_model_prices
 from cloudyard.domains.ledger import Ledger
+from cloudyard.domains.live import LiveConsumer, LiveFeed
+from cloudyard.domains.notifications import NoticeConsumer, Notifications, Postman
+from cloudyard.domains.payments import PaymentBooks, PaymentReconciler, Payments, PriceList
+from cloudyard.domains.webhooks import (
+    AddressRules,
+    Deliveries,
+    DeliveryLogPruner,
+    Wakening,
+    WebhookConsumer,
+    Webhooks,
+)
 from cloudyard.foundation.clock import Clock, SystemClock
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import BackgroundWork, Dispatcher, IdempotencyKeys, Outbox, Schedule, Scheduler, every
 from cloudyard.foundation.durable.idempotency import EXTENDED_EVERY
+from cloudyard.foundation.fan_out import FanOut
 from cloudyard.foundation.ids import Ids, SystemIds
 from cloudyard.foundation.limiting import LimitStore
 from cloudyard.foundation.money import CreditRate
 from cloudyard.foundation.secret_box import SecretBox, open_secret_box
 from cloudyard.foundation.settings import Settings
-from cloudyard.foundation.telemetry import Metrics, Tracing, configure_tracing
+from cloudyard.foundation.telemetry import Metrics, Tracing, Traffic, configure_tracing
 
 EVENTS_KEPT = timedelta(days=7)
+LIVE_KINDS = frozenset(
+    {
+        "user.updated",
+        "credit.purchased",
+        "payment.completed",
+        "payment.failed",
+        "notification.created",
+    }
+)
+"""What users hear of as it happens."""
 SETTLED_WITHIN_SECONDS = 10.0
+TRAFFIC_SECONDS = 60.0
 CATALOGUE_SECONDS = 5.0
 """How soon this process learns of a model or price that another one added."""
 
@@ -62,6 +90,7 @@ class Foundation:
     outbox: Outbox
     metrics: Metrics
     tracing: Tracing
+    fan_out: FanOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +105,7 @@ class Identity:
     cleanup: Cleanup
     signing_keys: SigningKeys
     mailer: Mailer
+    forget_what_ended_elsewhere: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +133,20 @@ class Services:
     billing: Billing
     prices: PriceBook
     charges: Charges
+    payments: Payments
     files: Files
     catalogue: Catalogue
     router: Router
     local_models: LlamaCppModels
     generation: Generation
     conversations: Conversations
+    administration: Administration
+    traffic: Traffic
     activity: Activity
     background: BackgroundWork
+    notifications: Notifications
+    live: LiveFeed
+    webhooks: Webhooks
 
     async def load(self) -> None:
         """Read prices and catalogue, and publish the prices that the settings name (the tables must exist).
@@ -148,12 +184,17 @@ def _foundation(settings: Settings, stack: AsyncExitStack) -> Foundation:
     secrets = open_secret_box(key.get_secret_value() if key else None, settings.data_dir / "encryption.key")
     export = configure_tracing(settings.telemetry, __version__)
     stack.callback(export.close)
-    return Foundation(settings, clock, SystemIds(), database, secrets, Outbox(clock), Metrics(), export.tracing)
+    fan_out = open_fan_out(settings.limits, clock)
+    stack.push_async_callback(fan_out.close)
+    return Foundation(
+        settings, clock, SystemIds(), database, secrets, Outbox(clock), Metrics(), export.tracing, fan_out
+    )
 
 
 def _identity(base: Foundation, audit: AuditLog) -> Identity:
     security = base.settings.security
-    cache = CredentialCache(base.clock, life_seconds=security.session_cache_seconds)
+    forgetting = SharedForgetting(base.fan_out)
+    cache = CredentialCache(base.clock, life_seconds=security.session_cache_seconds, tell=forgetting.tell)
     passwords = Passwords(min_length=security.password_min_length)
     link_base = base.settings.server.public_url or f"http://{base.settings.server.host}:{base.settings.server.port}"
     mail = AccountMail(
@@ -179,7 +220,29 @@ def _identity(base: Foundation, audit: AuditLog) -> Identity:
         cleanup=Cleanup(base.database, base.clock, keys),
         signing_keys=keys,
         mailer=mailer,
+        forget_what_ended_elsewhere=lambda: forgetting.run(cache),
     )
+
+
+def _webhooks(base: Foundation, audit: AuditLog, stack: AsyncExitStack) -> tuple[Webhooks, Deliveries]:
+    settings, wakening = base.settings.webhooks, Wakening()
+    rules = AddressRules(allow_loopback=base.settings.webhook_loopback, allowed_networks=settings.allowed_networks)
+    sender = HttpSender(rules.check_address, timeout_seconds=settings.timeout_seconds)
+    stack.push_async_callback(sender.close)
+    rate = CreditRate(base.settings.billing.credits_per_usd)
+    base.outbox.subscribe(WebhookConsumer(base.database, base.clock, rate, wakening))
+    deliveries = Deliveries(
+        base.database,
+        base.clock,
+        base.secrets,
+        sender,
+        base.outbox,
+        audit,
+        wakening,
+        at_once=settings.deliveries_at_once,
+        timeout_seconds=settings.timeout_seconds,
+    )
+    return Webhooks(base.database, base.clock, base.ids, base.secrets, audit, rules, wakening), deliveries
 
 
 async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
@@ -190,6 +253,17 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     ledger = Ledger(database, clock, ids, audit)
     billing = Billing(database, ledger, rate, welcome_credits=settings.billing.welcome_credits)
     base.outbox.subscribe(WelcomeConsumer(billing))
+    notifications = Notifications(
+        database,
+        clock,
+        ids,
+        base.outbox,
+        identity.users,
+        settings.notifications,
+        mail_available=settings.mail_backend != "none",
+    )
+    base.outbox.subscribe(NoticeConsumer(notifications))
+    postman = Postman(database, clock, identity.users, identity.mailer)
     prices = PriceBook(database, clock, ids)
     charges = Charges(
         database,
@@ -199,6 +273,11 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         on_group=base.metrics.ledger_group,
     )
     base.metrics.watch_holds_open(lambda: charges.running)
+    payment_provider = open_payment_provider(settings.payments)
+    stack.push_async_callback(payment_provider.close)
+    payment_books = PaymentBooks(database, clock, ids, base.outbox)
+    price_list = PriceList(settings.payments, rate)
+    payments = Payments(database, clock, ids, payment_provider, payment_books, price_list)
     limits = await stack.enter_async_context(open_limit_store(settings.limits, clock))
     objects = open_object_store(settings.files.store or (settings.data_dir.resolve() / "objects").as_uri(), ids)
     stack.push_async_callback(objects.close)
@@ -219,24 +298,37 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     router = Router(clock)
     observer = Observer(base.metrics, base.tracing, clock, capture_content=settings.telemetry.capture_content)
     generation = Generation(catalogue, prices, charges, router, provider, local_models, observer)
+    live = LiveFeed(database, clock, base.fan_out)
+    base.outbox.subscribe(LiveConsumer(live, LIVE_KINDS))
+    webhooks, deliveries = _webhooks(base, audit, stack)
     idempotency = IdempotencyKeys(database, clock)
+    traffic = Traffic(base.metrics, clock)
     dispatcher = Dispatcher(database, base.outbox, clock)
     jobs = [
         Schedule("billing.release_expired_holds", timedelta(seconds=15), charges.release_expired),
         Schedule("durable.prune_idempotency_keys", timedelta(hours=1), idempotency.prune),
+        Schedule("live.prune", timedelta(hours=1), live.prune),
         Schedule("durable.prune_events", timedelta(hours=1), lambda: dispatcher.prune(EVENTS_KEPT)),
         identity.cleanup.schedule(),
+        notifications.schedule(),
+        BillingWarnings(database, clock, base.outbox, rate, settings.billing).schedule(),
         FileReconciler(database, clock, objects).schedule(),
+        DeliveryLogPruner(database, clock).schedule(),
+        PaymentReconciler(database, clock, payment_provider, payment_books).schedule(),
     ]
     keeper = every(clock, settings.billing.hold_seconds / 3, charges.extend_running)
     background = BackgroundWork(
         clock,
         {
             "outbox": dispatcher.run,
+            "notices": postman.run,
+            "webhooks": deliveries.run,
             "schedules": Scheduler(database, clock, jobs).run,
             "holds": keeper,
             "idempotency_keys": every(clock, EXTENDED_EVERY.total_seconds(), idempotency.extend_running),
             "activity": identity.activity.run,
+            "traffic": every(clock, TRAFFIC_SECONDS, traffic.mark),
+            "forgetting": identity.forget_what_ended_elsewhere,
             "catalogue": every(clock, CATALOGUE_SECONDS, catalogue.load),
             "prices": every(clock, CATALOGUE_SECONDS, prices.load),
         },
@@ -252,6 +344,8 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         objects=objects,
         idempotency=idempotency,
         audit=audit,
+        administration=Administration(database, clock, ids, audit, identity.users),
+        traffic=traffic,
         users=identity.users,
         sessions=identity.sessions,
         api_keys=identity.api_keys,
@@ -263,6 +357,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         billing=billing,
         prices=prices,
         charges=charges,
+        payments=payments,
         files=files,
         catalogue=catalogue,
         router=router,
@@ -271,4 +366,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         conversations=Conversations(database, clock, ids),
         activity=identity.activity,
         background=background,
+        notifications=notifications,
+        live=live,
+        webhooks=webhooks,
     )

@@ -8,7 +8,7 @@ from cloudyard.domains.inference import Model, WorkerState
 from cloudyard.entrypoints.readiness import readiness
 from cloudyard.entrypoints.surfaces import CLASSIC_PORTS, Surface, build_surfaces, limits_of
 from cloudyard.foundation.money import usd_from_nanos
-from cloudyard.surfaces import front
+from cloudyard.surfaces import front, mcp
 from cloudyard.web.errors import ProblemRenderer
 from cloudyard.web.gate import Gate, GateParts
 from cloudyard.web.health import Readiness
@@ -30,6 +30,8 @@ def build_application(services: Services) -> SurfaceRouter:
     surfaces = build_surfaces(services, ready, uptime)
     parts = _gate_parts(services)
     mounts = [Mount(s.policy.name, s.policy.prefix, Gate(s.app, s.policy, s.renderer, parts)) for s in surfaces]
+    tools = _mcp(services)
+    mounts.append(Mount(mcp.POLICY.name, mcp.POLICY.prefix, Gate(tools, mcp.POLICY, ProblemRenderer(), parts)))
     door = front.create_app(_front(services, ready, uptime, surfaces))
     return SurfaceRouter(
         mounts,
@@ -38,6 +40,23 @@ def build_application(services: Services) -> SurfaceRouter:
         front_paths=front.PATHS,
         hosts=services.settings.server.hosts,
         ports=CLASSIC_PORTS if services.settings.server.classic_ports else None,
+        lifespan=lambda _app: tools.running(),
+    )
+
+
+def _mcp(services: Services) -> mcp.McpApp:
+    return mcp.McpApp(
+        mcp.McpServices(
+            catalogue=services.catalogue,
+            generation=services.generation,
+            conversations=services.conversations,
+            ledger=services.ledger,
+            credit_rate=services.credit_rate,
+            limits=limits_of(services),
+            metrics=services.metrics,
+            version=__version__,
+            origins=services.settings.cors_origins,
+        )
     )
 
 
@@ -64,6 +83,7 @@ def _front(
         front.SurfaceLine(s.policy.title, s.policy.prefix, s.policy.prefix + s.documents, s.description)
         for s in surfaces
     ]
+    lines.append(front.SurfaceLine(mcp.POLICY.title, mcp.POLICY.prefix, None, mcp.ABOUT_FOR_PEOPLE))
     return front.Front(
         version=__version__,
         profile=services.settings.profile.value,
@@ -73,6 +93,7 @@ def _front(
         uptime=uptime,
         default_model=services.catalogue.default_chat_model(),
         recovery=services.recovery,
+        receive_payment_event=services.payments.receive,
     )
 
 

@@ -111,6 +111,7 @@ NAMES = {
     "Path": "path",
     "SecretStr": "secret",
     "PriceSettings": "price",
+    "PackageSettings": "package",
     "ModelSettings": "model",
     "DeploymentSettings": "deployment",
 }
@@ -124,6 +125,6 @@ def _default(field: FieldInfo) -> str:
         value = value.value
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         value = ", ".join(value)
     return f"`{value}`" if value not in (None, "", {}) else ""

@@ -102,13 +102,25 @@ def _aihub(services: Services) -> Surface:
         aihub.AihubServices(
             users=services.users,
             sessions=services.sessions,
+            recovery=services.recovery,
             billing=services.billing,
+            prices=services.prices,
+            catalogue=services.catalogue,
+            generation=services.generation,
             ledger=services.ledger,
+            payments=services.payments,
+            notifications=services.notifications,
+            live=services.live,
+            webhooks=services.webhooks,
             credit_rate=services.credit_rate,
             idempotency=services.idempotency,
+            limits=limits_of(services),
+            metrics=services.metrics,
+            administration=services.administration,
+            traffic=services.traffic,
             clock=services.clock,
         )
     )
-    about = "Accounts, credits and their administration."
+    about = "Accounts, chat, credits, notifications, webhooks and their administration."
     renderer = aihub.AihubErrors(services.clock)
     return Surface(aihub.POLICY, renderer, app, app.openapi, about, aihub.DOCUMENTS.page)

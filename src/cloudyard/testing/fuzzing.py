@@ -11,15 +11,24 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 TIMEOUT_SECONDS = 300
 
 
-def fuzz(document_url: str, directory: Path, *, key: str, examples: int, logins: Collection[str] = ()) -> None:
+def fuzz(
+    document_url: str,
+    directory: Path,
+    *,
+    key: str,
+    examples: int,
+    logins: Collection[str] = (),
+    without: Collection[str] = (),
+) -> None:
     """Run schemathesis in a process of its own, with an API key.
 
     AssertionError with its report if it found a fault, or if the key was refused anywhere but in `logins`,
-    which take a credential of their own.
+    which take a credential of their own. Paths in `without` are left out: what is not configured answers 503.
     """
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", document_url, "-H", f"Authorization: Bearer {key}"),
         *("--checks", CHECKS, "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing"),
+        *(part for path in without for part in ("--exclude-path", path)),
         *("--seed", "1", "--no-color", "--request-timeout", "20", "--suppress-health-check", "all"),
     ]
     environment = {**os.environ, "PYTHONWARNINGS": "default"}

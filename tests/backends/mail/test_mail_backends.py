@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from cloudyard.backends.mail import open_mailer
 from cloudyard.backends.mail.file_outbox import FileMailer
 from cloudyard.backends.mail.smtp import SmtpMailer
-from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
+from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable, MailUncertain
 from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.settings.mail import MailBackend, MailSettings
 
@@ -45,6 +45,7 @@ class Inbox:
         self.received: list[Envelope] = []
         self.recipient_answer = "250 OK"
         self.data_answer = "250 OK"
+        self.data_seconds = 0.0
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -56,6 +57,7 @@ class Inbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.data_answer.startswith("250"):
             self.received.append(envelope)
+        await asyncio.sleep(self.data_seconds)
         return self.data_answer
 
 
@@ -139,6 +141,7 @@ async def test_refusals_are_told_apart(
     setattr(inbox, where, answer)
     with pytest.raises(error, match=answer) as caught:
         await SmtpMailer(_settings(server.port)).send(MAIL)
+    assert caught.type is error
     assert f"127.0.0.1:{server.port}" in caught.value.message
     assert inbox.received == []
 
@@ -160,14 +163,23 @@ async def test_a_server_that_says_nothing_is_given_up_after_the_timeout() -> Non
     silent = await asyncio.start_server(silence, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with silent:
-        with pytest.raises(MailUnavailable):
+        with pytest.raises(MailUnavailable, match="tried again"):
             await SmtpMailer(_settings(port, timeout_seconds=0.2)).send(MAIL)
         await hung_up.wait()
 
 
+async def test_a_server_that_falls_silent_with_the_mail_in_hand_leaves_it_uncertain(
+    server: Controller, inbox: Inbox
+) -> None:
+    inbox.data_seconds = 1.0
+    with pytest.raises(MailUncertain, match="may have been sent or not"):
+        await SmtpMailer(_settings(server.port, timeout_seconds=0.3)).send(MAIL)
+    assert len(inbox.received) == 1
+
+
 async def test_without_the_promised_encryption_nothing_is_sent(server: Controller, inbox: Inbox) -> None:
     for tls in ("starttls", "tls"):
-        with pytest.raises(MailUnavailable):
+        with pytest.raises(MailUnavailable, match="tried again"):
             await SmtpMailer(_settings(server.port, smtp_tls=tls, timeout_seconds=2)).send(MAIL)
     assert inbox.received == []
 
@@ -227,6 +239,7 @@ async def test_starttls_and_login(secure_server: Controller, inbox: Inbox) -> No
     wrong = _settings(secure_server.port, **secure, smtp_password=SecretStr("wrong"))
     with pytest.raises(MailUnavailable) as caught:
         await SmtpMailer(wrong).send(MAIL)
+    assert caught.type is MailUnavailable
     assert "wrong" not in caught.value.message
     right = _settings(secure_server.port, **secure, smtp_password=SecretStr("mail password"))
     await SmtpMailer(right).send(MAIL)
@@ -234,7 +247,7 @@ async def test_starttls_and_login(secure_server: Controller, inbox: Inbox) -> No
 
 
 async def test_a_certificate_for_another_name_is_refused(secure_server: Controller, inbox: Inbox) -> None:
-    with pytest.raises(MailUnavailable):
+    with pytest.raises(MailUnavailable, match="tried again"):
         await SmtpMailer(_settings(secure_server.port, smtp_host="127.0.0.1", smtp_tls="starttls")).send(MAIL)
     assert inbox.received == []
 

@@ -41,10 +41,22 @@ def build(services: Services) -> SurfaceRouter:
         aihub.AihubServices(
             users=services.users,
             sessions=services.sessions,
+            recovery=services.recovery,
             billing=services.billing,
+            prices=services.prices,
+            catalogue=services.catalogue,
+            generation=services.generation,
             ledger=services.ledger,
+            payments=services.payments,
+            notifications=services.notifications,
+            live=services.live,
+            webhooks=services.webhooks,
             credit_rate=services.credit_rate,
             idempotency=services.idempotency,
+            limits=services.limits if services.settings.limits.enabled else None,
+            metrics=services.metrics,
+            administration=services.administration,
+            traffic=services.traffic,
             clock=services.clock,
         )
     )
@@ -58,6 +70,8 @@ def settings_for(data_dir: Path, *, limits: bool = True) -> Settings:
         admin_password=SecretStr(PASSWORD),
         server={"trusted_proxies": ["127.0.0.1"], "max_body_bytes": 50_000, "cors_origins": ["https://app.example"]},
         limits={"enabled": limits},
+        mail={"backend": "file"},
+        webhooks={"allow_loopback": True},
     )
 
 

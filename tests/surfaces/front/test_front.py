@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Outbox
+from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.foundation.telemetry import Metrics, Tracing
 from cloudyard.surfaces.front import POLICY, Front, ModelLine, SurfaceLine, create_app
@@ -28,6 +29,11 @@ LIMPING = (WELL[0], Finding("mail", "smtp", 2.0, State.DEGRADED, "10.0.0.9 does 
 PASSWORD = "Correct horse 7!"
 
 Open = Callable[[Sequence[Finding]], TestClient]
+
+
+async def nobody(_body: bytes, _signature: str | None) -> None:
+    """Takes events of payments in a house that sells nothing."""
+    raise FeatureUnavailable("Nothing is sold here.")
 
 
 @pytest.fixture
@@ -62,6 +68,7 @@ def open_door(identity: IdentityParts) -> Open:
             uptime=lambda: 12.7,
             default_model="small-model",
             recovery=identity.recovery,
+            receive_payment_event=nobody,
         )
         return TestClient(
             Gate(create_app(front), POLICY, ProblemRenderer(), parts), base_url="http://yard.example:8000"
@@ -181,3 +188,9 @@ def test_the_door_is_only_read(open_door: Open) -> None:
     refused = door.post("/")
     assert refused.status_code == 405
     assert refused.headers["content-type"] == "application/problem+json"
+
+
+def test_an_event_of_a_payment_is_refused_where_nothing_is_sold(open_door: Open) -> None:
+    answer = open_door(WELL).post("/webhooks/stripe", content=b"{}")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "Nothing is sold here."

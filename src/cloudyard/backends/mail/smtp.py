@@ -3,7 +3,7 @@
 import aiosmtplib
 
 from cloudyard.backends.mail.message import internet_message
-from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable
+from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable, MailUncertain
 from cloudyard.foundation.settings.mail import MailSettings
 
 PING_SECONDS = 2.0
@@ -20,7 +20,8 @@ class SmtpMailer:
         """Send it.
 
         Raises `MailRefused` if the server refuses the recipient or the content for good, else `MailUnavailable`:
-        an unreachable server or a refused login is mended in the settings, and the mail is still wanted then.
+        an unreachable server or a refused login is mended in the settings, and the mail is still wanted then. It is
+        `MailUncertain` if the server fell silent in mid-conversation.
         """
         settings = self._settings
         password = settings.smtp_password
@@ -42,6 +43,13 @@ class SmtpMailer:
             ) from error
         except aiosmtplib.SMTPDataError as error:
             raise self._failure(error.code, error.message, permanent=error.code >= FIRST_PERMANENT_CODE) from error
+        except aiosmtplib.SMTPConnectError as error:
+            raise self._failure(None, str(error), permanent=False) from error
+        except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError) as error:
+            raise MailUncertain(
+                f"The mail server {settings.smtp_host}:{settings.smtp_port} fell silent ({error}), so the mail "
+                "may have been sent or not. Look into the server's log."
+            ) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise self._failure(None, str(error), permanent=False) from error
 

@@ -7,9 +7,11 @@ from cloudyard.domains.billing.prices import Meter, Price, PriceBook, PriceLine
 from cloudyard.domains.billing.records import Settlement, UsageRecord
 from cloudyard.domains.billing.service import Billing
 from cloudyard.domains.billing.verification import verify
+from cloudyard.domains.billing.warnings import BillingWarnings
 
 __all__ = [
     "Billing",
+    "BillingWarnings",
     "Charge",
     "Charges",
     "Meter",

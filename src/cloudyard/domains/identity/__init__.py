@@ -1,6 +1,6 @@
 """Identity: users, sessions, API keys, the ways back into an account, and who may do what."""
 
-from cloudyard.domains.identity.account_mail import AccountMail, Link
+from cloudyard.domains.identity.account_mail import EMAIL_CHANGED, PASSWORD_CHANGED, AccountMail, Link
 from cloudyard.domains.identity.activity import Activity
 from cloudyard.domains.identity.api_keys import ApiKeys
 from cloudyard.domains.identity.credential_cache import CredentialCache
@@ -19,6 +19,7 @@ from cloudyard.domains.identity.errors import (
     MailNotConfigured,
     MailRefused,
     MailUnavailable,
+    MailUncertain,
     ModelNotAllowed,
     RefreshTokenReused,
     RoleNotAllowed,
@@ -30,12 +31,13 @@ from cloudyard.domains.identity.errors import (
     WeakPassword,
     WrongPassword,
 )
+from cloudyard.domains.identity.forgetting import SharedForgetting
 from cloudyard.domains.identity.jobs import Cleanup, MailConsumer
 from cloudyard.domains.identity.key_rights import check_key_rights
 from cloudyard.domains.identity.passwords import Passwords, require_mixed_characters
 from cloudyard.domains.identity.ports import Mail, Mailer
 from cloudyard.domains.identity.profile import ProfileChanges
-from cloudyard.domains.identity.records import ApiKey, Principal, Role, Scope, TokenPair, User, UserStatus
+from cloudyard.domains.identity.records import ApiKey, Principal, Role, Scope, TokenPair, User, UserOrder, UserStatus
 from cloudyard.domains.identity.recovery import Recovery
 from cloudyard.domains.identity.sessions import Sessions
 from cloudyard.domains.identity.signing_keys import SigningKeys
@@ -43,6 +45,8 @@ from cloudyard.domains.identity.tokens import Tokens
 from cloudyard.domains.identity.users import USER_CREATED, USER_UPDATED, Users
 
 __all__ = [
+    "EMAIL_CHANGED",
+    "PASSWORD_CHANGED",
     "USER_CREATED",
     "USER_UPDATED",
     "AccountMail",
@@ -68,6 +72,7 @@ __all__ = [
     "MailNotConfigured",
     "MailRefused",
     "MailUnavailable",
+    "MailUncertain",
     "Mailer",
     "ModelNotAllowed",
     "Passwords",
@@ -80,6 +85,7 @@ __all__ = [
     "Scope",
     "ScopeMissing",
     "Sessions",
+    "SharedForgetting",
     "SigningKeys",
     "TokenExpired",
     "TokenPair",
@@ -87,6 +93,7 @@ __all__ = [
     "TooManyApiKeys",
     "User",
     "UserNotFound",
+    "UserOrder",
     "UserStatus",
     "UsernameTaken",
     "Users",

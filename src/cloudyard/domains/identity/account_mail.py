@@ -19,12 +19,15 @@ from cloudyard.domains.identity.models import mail_tokens
 from cloudyard.domains.identity.records import User
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Transaction
-from cloudyard.foundation.durable import Outbox
+from cloudyard.foundation.durable import Event, Outbox
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.secret_box import SecretBox
 from cloudyard.foundation.settings.security import SecuritySettings
 
 log = structlog.get_logger(__name__)
+
+PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
+EMAIL_CHANGED = "email.changed"
 
 
 class Purpose(StrEnum):
@@ -118,11 +121,13 @@ class AccountMail:
         await self._send_link(tx, Purpose.RESET, email, user)
 
     async def password_changed(self, tx: Transaction, user: User) -> None:
-        """Tell the user that the password is another now."""
+        """Tell the user that the password is another now, and report it (`password.changed`)."""
+        await self._outbox.emit(tx, _changed(PASSWORD_CHANGED, user))
         await self._tell(tx, user, LetterKind.PASSWORD_CHANGED, user.email)
 
     async def email_changed(self, tx: Transaction, user: User, old_email: str) -> None:
-        """Tell the former address that it is no longer used."""
+        """Tell the former address that it is no longer used, and report the change (`email.changed`)."""
+        await self._outbox.emit(tx, _changed(EMAIL_CHANGED, user))
         await self._tell(tx, user, LetterKind.ADDRESS_CHANGED, old_email)
 
     async def peek(self, tx: Transaction, token: str, *purposes: Purpose) -> Redeemed:
@@ -177,6 +182,10 @@ class AccountMail:
             table.c.expires_at > self._clock.now(),
             table.c.user_id.is_not(None),
         )
+
+
+def _changed(kind: str, user: User) -> Event:
+    return Event(kind, f"user:{user.id}", {"user_id": user.id})
 
 
 def _subject(user: User | None, email: str) -> str:

@@ -24,14 +24,22 @@ class Verified:
 class CredentialCache:
     """Principals by the hash of their credential, each for `life_seconds` and never beyond its expiry.
 
-    `forget` takes effect at once in this process, also on look-ups that are under way; another process may
-    honour what it remembers until its life ends.
+    `forget` takes effect at once in this process, also on look-ups that are under way. `tell` passes it on to other
+    processes; one that does not hear of it honours what it remembers until its life ends.
     """
 
-    def __init__(self, clock: Clock, *, life_seconds: float, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        life_seconds: float,
+        capacity: int = CAPACITY,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self._clock = clock
         self._life = life_seconds
         self._capacity = capacity
+        self._tell = tell
         self._known: dict[bytes, tuple[Principal, float]] = {}  # oldest first
         self._of_user: dict[str, set[bytes]] = {}
         self._under_way: dict[bytes, asyncio.Task[Principal]] = {}
@@ -62,7 +70,18 @@ class CredentialCache:
         return await asyncio.shield(task)
 
     def forget(self, user_id: str) -> None:
-        """Forget all credentials of a user; a look-up that has begun before is not remembered."""
+        """Forget all credentials of a user, here and elsewhere; a look-up that has begun is not remembered."""
+        self.forget_here(user_id)
+        if self._tell is not None:
+            self._tell(user_id)
+
+    def forget_all_here(self) -> None:
+        """Forget everything in this process: it may not have heard of something."""
+        for user_id in [*self._of_user]:
+            self.forget_here(user_id)
+
+    def forget_here(self, user_id: str) -> None:
+        """Forget all credentials of a user in this process."""
         self._times_forgotten += 1
         self._under_way.clear()
         for digest in self._of_user.pop(user_id, set()):

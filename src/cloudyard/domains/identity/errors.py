@@ -166,3 +166,9 @@ class MailUnavailable(DomainError):
 
     code = "mail_unavailable"
     kind = ErrorKind.UNAVAILABLE
+
+
+class MailUncertain(MailUnavailable):
+    """The mail server fell silent after it was given the mail, which may have been sent or not."""
+
+    code = "mail_uncertain"

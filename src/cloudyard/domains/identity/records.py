@@ -32,6 +32,16 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class UserOrder(StrEnum):
+    """What a list of users is sorted by. Who was never active counts from the opening of the account."""
+
+    CREATED_AT = "created_at"
+    LAST_ACTIVE_AT = "last_active_at"
+    EMAIL = "email"
+    FIRST_NAME = "first_name"
+    LAST_NAME = "last_name"
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A person or a machine with an account. `name` is first and last name together; all three may be empty."""

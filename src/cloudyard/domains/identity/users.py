@@ -1,6 +1,7 @@
 """Users: registration, profiles, and what administrators do with accounts."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Unpack
 
@@ -23,7 +24,7 @@ from cloudyard.domains.identity.models import sessions, users
 from cloudyard.domains.identity.names import normal_email
 from cloudyard.domains.identity.passwords import Passwords
 from cloudyard.domains.identity.profile import ProfileChanges, profile_columns
-from cloudyard.domains.identity.records import Role, User, UserStatus
+from cloudyard.domains.identity.records import Role, User, UserOrder, UserStatus
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.durable import Event, Outbox
@@ -140,12 +141,7 @@ class Users:
         Raises `UserNotFound`, `LastAdmin`.
         """
         async with self._database.transaction() as tx:
-            if role is not Role.ADMIN:
-                await _keep_an_admin(tx, user_id)
-            before = (await repository.get_account(tx, user_id, lock=True)).user
-            user = await self._write(tx, before, {"role": role.value}, actor=actor)
-            tx.after_commit(partial(self._cache.forget, user_id))
-        return user
+            return await self.administer(tx, user_id, role=role, actor=actor)
 
     async def set_status(self, user_id: str, status: UserStatus, *, actor: str | None = None) -> User:
         """Suspend or reinstate a user. Suspension ends all sessions, and keys fail at once.
@@ -153,15 +149,32 @@ class Users:
         Raises `UserNotFound`, `LastAdmin`.
         """
         async with self._database.transaction() as tx:
-            if status is UserStatus.SUSPENDED:
-                await _keep_an_admin(tx, user_id)
-            before = (await repository.get_account(tx, user_id, lock=True)).user
-            user = await self._write(tx, before, {"status": status.value}, actor=actor)
-            if status is UserStatus.SUSPENDED:
-                await repository.end_sessions(
-                    tx, sessions.c.user_id == user_id, now=self._clock.now(), reason="suspended"
-                )
-            tx.after_commit(partial(self._cache.forget, user_id))
+            return await self.administer(tx, user_id, status=status, actor=actor)
+
+    async def administer(
+        self,
+        tx: Transaction,
+        user_id: str,
+        *,
+        role: Role | None = None,
+        status: UserStatus | None = None,
+        actor: str | None = None,
+    ) -> User:
+        """`set_role` and `set_status` inside the transaction of somebody who changes more; None leaves it as it is.
+
+        Raises `UserNotFound`, `LastAdmin`.
+        """
+        if role not in (None, Role.ADMIN) or status is UserStatus.SUSPENDED:
+            await _keep_an_admin(tx, user_id)
+        before = (await repository.get_account(tx, user_id, lock=True)).user
+        wanted = {"role": role, "status": status}
+        columns = {name: value.value for name, value in wanted.items() if value is not None}
+        if not columns:
+            return before
+        user = await self._write(tx, before, columns, actor=actor)
+        if status is UserStatus.SUSPENDED:
+            await repository.end_sessions(tx, sessions.c.user_id == user_id, now=self._clock.now(), reason="suspended")
+        tx.after_commit(partial(self._cache.forget, user_id))
         return user
 
     async def list(
@@ -170,20 +183,29 @@ class Users:
         role: Role | None = None,
         status: UserStatus | None = None,
         search: str | None = None,
+        order: UserOrder = UserOrder.CREATED_AT,
+        descending: bool = True,
         limit: int = 20,
         offset: int = 0,
     ) -> Sequence[User]:
         """Users that match, newest first, at most 200 a page. `search` looks into address, username and names."""
         query = select(users).where(*_matching(role, status, search))
-        page = query.order_by(users.c.created_at.desc(), users.c.id.desc()).limit(min(limit, LARGEST_PAGE))
+        page = query.order_by(*_ordered(order, descending)).limit(min(limit, LARGEST_PAGE))
         async with self._database.reading() as tx:
             return [repository.user_of(row) for row in await tx.all(page.offset(offset))]
 
     async def count(
-        self, *, role: Role | None = None, status: UserStatus | None = None, search: str | None = None
+        self,
+        *,
+        role: Role | None = None,
+        status: UserStatus | None = None,
+        search: str | None = None,
+        since: datetime | None = None,
     ) -> int:
-        """How many users match."""
+        """How many users match; with `since`, of those whose account was opened then or later."""
         query = select(func.count()).select_from(users).where(*_matching(role, status, search))
+        if since is not None:
+            query = query.where(users.c.created_at >= since)
         async with self._database.reading() as tx:
             return int(await tx.scalar(query))
 
@@ -284,6 +306,13 @@ def _matching(role: Role | None, status: UserStatus | None, search: str | None) 
         columns = (users.c.email, users.c.username_key, users.c.first_name, users.c.last_name)
         wanted.append(or_(*(func.lower(column).contains(term, autoescape=True) for column in columns)))
     return wanted
+
+
+def _ordered(order: UserOrder, descending: bool) -> Sequence[ColumnElement[Any]]:
+    active = func.coalesce(users.c.last_active_at, users.c.created_at)
+    column = active if order is UserOrder.LAST_ACTIVE_AT else users.c[order.value]
+    columns = (column, users.c.id)
+    return [each.desc() if descending else each.asc() for each in columns]
 
 
 def _event(kind: str, user: User) -> Event:

@@ -21,7 +21,7 @@ from cloudyard.domains.ledger.records import (
 )
 from cloudyard.domains.ledger.repository import read_history, read_wallet
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database import Database
+from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.errors import InvalidInput
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.money import usd_from_nanos
@@ -71,12 +71,15 @@ class Ledger:
         _check_adjustment(nanos, reason, idempotency_key)
         key = f"adjustment:{idempotency_key or self._ids.new()}"
         entry = _credit(user_id, nanos, key, reason, actor, PROMOTIONS if bonus else MANUAL)
-        async with self._database.transaction() as tx:
+
+        async def adjusted(tx: Transaction) -> Posted:
             posted = await tx.run_sync(lambda connection: self._post_one(connection, entry))
             if not posted.repeated:
                 details = {"nanos": nanos, "reason": reason, "transaction_id": posted.id}
                 await self._audit.record(tx, actor, "ledger.adjusted", f"user:{user_id}", details)
-        return posted
+            return posted
+
+        return await self._database.transact(adjusted)
 
     async def grant_once(self, user_id: str, nanos: int, *, key: str, reason: str) -> Posted:
         """Give promotional credit under a key that works a single time."""

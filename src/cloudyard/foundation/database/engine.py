@@ -1,7 +1,7 @@
 """Engines and the unit of work. Only this module commits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -72,6 +72,21 @@ class Database:
             tx = Transaction(connection)
             yield tx
             await _to_its_end(_commit(connection, tx))
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """A unit of work that is begun again where PostgreSQL gave it up in favour of another.
+
+        `work` must have no effect but its statements. Raises `DatabaseUnavailable`.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                async with self.transaction() as tx:
+                    return await work(tx)
+            except DatabaseUnavailable as error:
+                if not lost_to_another(error):
+                    raise
+        async with self.transaction() as tx:
+            return await work(tx)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:

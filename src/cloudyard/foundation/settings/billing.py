@@ -22,6 +22,12 @@ class BillingSettings(Area):
     credits_per_usd: int = Field(100, gt=0, description="Credits in a dollar; must divide 1,000,000,000.")
     welcome_credits: int = Field(1000, ge=0, description="Credits given to a new user.")
     hold_seconds: int = Field(600, ge=30, description="Life of a hold that nobody extends.")
+    low_balance_credits: int = Field(
+        100, ge=0, description="A user who owns fewer credits is warned, once until they rose again; 0: never."
+    )
+    spend_cap_warning_percent: int = Field(
+        80, ge=0, le=100, description="The owner of an API key is warned, once, at this share of its cap; 0: never."
+    )
     prices: dict[str, list[PriceSettings]] = Field(
         default_factory=dict, description="Price book entries by SKU, e.g. `model:smollm2-135m`."
     )

@@ -19,9 +19,12 @@ from cloudyard.foundation.settings.files import FileSettings
 from cloudyard.foundation.settings.inference import InferenceSettings
 from cloudyard.foundation.settings.limits import LimitSettings
 from cloudyard.foundation.settings.mail import MailBackend, MailSettings
+from cloudyard.foundation.settings.notifications import NotificationSettings
+from cloudyard.foundation.settings.payments import PaymentSettings
 from cloudyard.foundation.settings.security import SecuritySettings
 from cloudyard.foundation.settings.server import ServerSettings
 from cloudyard.foundation.settings.telemetry import TelemetrySettings
+from cloudyard.foundation.settings.webhooks import WebhookSettings
 
 CONFIG_FILE = "cloudyard.toml"
 DEFAULT_DATA_DIR = Path("data")
@@ -98,9 +101,12 @@ class Settings(_Sourced):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     mail: MailSettings = Field(default_factory=MailSettings)
+    notifications: NotificationSettings = Field(default_factory=NotificationSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     billing: BillingSettings = Field(default_factory=BillingSettings)
+    payments: PaymentSettings = Field(default_factory=PaymentSettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
@@ -113,6 +119,12 @@ class Settings(_Sourced):
     def mail_backend(self) -> MailBackend:
         """What sends mail, with the profile's default filled in: a server never falls back on files by itself."""
         return self.mail.backend or ("file" if self.development else "none")
+
+    @property
+    def webhook_loopback(self) -> bool:
+        """Whether webhooks may go to this machine itself, with the profile's default filled in."""
+        given = self.webhooks.allow_loopback
+        return self.development if given is None else given
 
     @property
     def cors_origins(self) -> tuple[str, ...]:

@@ -4,12 +4,14 @@ from cloudyard.foundation.telemetry.context import RequestContext, current_reque
 from cloudyard.foundation.telemetry.logging import configure_logging
 from cloudyard.foundation.telemetry.metrics import Metrics
 from cloudyard.foundation.telemetry.tracing import TraceExport, Tracing, configure_tracing, current_trace_id
+from cloudyard.foundation.telemetry.traffic import Traffic
 
 __all__ = [
     "Metrics",
     "RequestContext",
     "TraceExport",
     "Tracing",
+    "Traffic",
     "configure_logging",
     "configure_tracing",
     "current_request_id",

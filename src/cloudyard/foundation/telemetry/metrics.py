@@ -1,6 +1,7 @@
 """Prometheus metrics: every instrument in one place, in base units, with labels that cannot grow without bound."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +14,7 @@ from cloudyard.foundation.telemetry import genai
 
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 OTHER = "other"
+FAILED = "5xx"
 MOST_VALUES = 200
 
 HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -65,6 +67,10 @@ class Metrics:
         """Count an answered request. `route` is the template, never the path."""
         self._http.record(surface, route, method, status, seconds)
 
+    def http_totals(self) -> "HttpTotals":
+        """Everything answered since the process started."""
+        return self._http.totals()
+
     def rate_limited(self, surface: str, rule: str) -> None:
         """Count a call that a limit refused."""
         self._limited.labels(surface, rule).inc()
@@ -116,6 +122,15 @@ class Metrics:
         return Gauge(name, help_text, labels, registry=self.registry)
 
 
+@dataclass(frozen=True, slots=True)
+class HttpTotals:
+    """Answered requests, those of them that failed by our fault, and the seconds that all took together."""
+
+    requests: int
+    failed: int
+    seconds: float
+
+
 class HttpMetrics:
     """Requests by surface, route template, method and class of status."""
 
@@ -143,6 +158,15 @@ class HttpMetrics:
             children = self._resolve(*key)
         children[0].inc()
         children[1].observe(seconds)
+
+    def totals(self) -> HttpTotals:
+        """The sums over all labels."""
+        counts = [sample for metric in self._requests.collect() for sample in metric.samples]
+        answered = [sample for sample in counts if sample.name.endswith("_total")]
+        failed = [sample for sample in answered if sample.labels["status"] == FAILED]
+        times = [sample for metric in self._seconds.collect() for sample in metric.samples]
+        seconds = sum(sample.value for sample in times if sample.name.endswith("_sum"))
+        return HttpTotals(int(sum(s.value for s in answered)), int(sum(s.value for s in failed)), seconds)
 
     def _resolve(self, surface: str, route: str, method: str, status_class: int) -> tuple[Counter, Histogram]:
         known_route = self._routes(route)

@@ -4,7 +4,17 @@ from fastapi import FastAPI
 
 from cloudyard.surfaces.aihub.errors import AihubErrors
 from cloudyard.surfaces.aihub.policy import DOCUMENTS, POLICY
-from cloudyard.surfaces.aihub.routes import administration, authentication, credits, users
+from cloudyard.surfaces.aihub.routes import (
+    administration,
+    authentication,
+    chat,
+    credits,
+    live,
+    notifications,
+    purchases,
+    users,
+    webhooks,
+)
 from cloudyard.surfaces.aihub.services import AihubServices
 from cloudyard.web.surface_app import new_surface_app
 
@@ -21,6 +31,7 @@ def create_app(services: AihubServices) -> FastAPI:
         idempotency_keys=services.idempotency,
         documents=DOCUMENTS,
     )
-    for part in (authentication, users, credits, administration):
+    for part in (authentication, users, credits, purchases, chat, administration, notifications, webhooks):
         app.include_router(part.router)
+    app.include_router(live.router)
     return app

@@ -32,7 +32,13 @@ def account_view(user: User) -> schemas.AccountView:
 
 def user_view(user: User) -> schemas.UserView:
     """The current user."""
-    return schemas.UserView(**dict(account_view(user)), updated_at=timestamp(user.updated_at))
+    return schemas.UserView(
+        **dict(account_view(user)),
+        phone=user.phone,
+        timezone=user.timezone,
+        language=user.language,
+        updated_at=timestamp(user.updated_at),
+    )
 
 
 def tokens_view(pair: TokenPair) -> schemas.TokensView:

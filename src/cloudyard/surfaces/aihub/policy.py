@@ -11,6 +11,8 @@ MCP = Limit(60, MINUTE)
 ADMIN = Limit(200, MINUTE)
 GENERAL = Limit(100, MINUTE)
 
+LIVE_PATH = "/ws"
+
 DOCUMENTS = DocumentPaths()
 
 POLICY = SurfacePolicy(
@@ -22,7 +24,7 @@ POLICY = SurfacePolicy(
         LimitRule("authentication", AUTHENTICATION, AUTHENTICATION, under("/api/auth/"), KeyedBy.ADDRESS),
         LimitRule("mcp", MCP, MCP, under("/api/mcp/")),
         LimitRule("admin", ADMIN, ADMIN, under("/api/admin/")),
-        LimitRule("general", GENERAL, GENERAL, under("/api/")),
+        LimitRule("general", GENERAL, GENERAL, under("/api/", LIVE_PATH)),
     ),
     ungated=under(*DOCUMENTS.all()),
 )

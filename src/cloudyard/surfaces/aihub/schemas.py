@@ -115,6 +115,36 @@ class Refresh(RequestBody):
     refresh_token: str
 
 
+class ForgottenPassword(RequestBody):
+    """Whose password was forgotten."""
+
+    email: Email
+
+
+class PasswordReset(RequestBody):
+    """The token of a reset link, good once, and the password to be."""
+
+    token: str
+    new_password: NewPassword
+
+
+class ProfileUpdate(RequestBody):
+    """What is left out stays as it is; an empty text clears it."""
+
+    first_name: Annotated[str | None, Field(examples=["John"])] = None
+    last_name: Annotated[str | None, Field(examples=["Doe"])] = None
+    phone: Annotated[str | None, Field(examples=["+1234567890"])] = None
+    timezone: Annotated[str | None, Field(examples=["America/New_York"])] = None
+    language: Annotated[str | None, Field(examples=["en"])] = None
+
+
+class PasswordChange(RequestBody):
+    """The present password, and the one to be."""
+
+    current_password: str
+    new_password: NewPassword
+
+
 class AccountView(Part):
     """A user as login shows it."""
 
@@ -128,8 +158,11 @@ class AccountView(Part):
 
 
 class UserView(AccountView):
-    """The current user."""
+    """The current user. What was never told is null."""
 
+    phone: str | None
+    timezone: str | None
+    language: str | None
     updated_at: str
 
 

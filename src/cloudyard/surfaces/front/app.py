@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from cloudyard.surfaces.front import account_links
+from cloudyard.surfaces.front import account_links, payment_events
 from cloudyard.surfaces.front.content import Front
 from cloudyard.surfaces.front.page import render_page
 from cloudyard.surfaces.front.policy import READY_PATH
@@ -15,7 +15,7 @@ from cloudyard.web.health import Finding, State, may_see_details, overall
 
 PAGE = "/"
 HEALTH = "/health"
-PATHS = (PAGE, HEALTH, READY_PATH, *account_links.PATHS)
+PATHS = (PAGE, HEALTH, READY_PATH, payment_events.PATH, *account_links.PATHS)
 
 READ = ["GET", "HEAD"]
 READINESS = {State.WELL: "ready", State.DEGRADED: "degraded", State.UNAVAILABLE: "not_ready"}
@@ -45,6 +45,7 @@ def create_app(front: Front) -> FastAPI:
     for path, endpoint in ((PAGE, page), (HEALTH, health), (READY_PATH, ready)):
         app.add_api_route(path, endpoint, methods=READ, include_in_schema=False)
     account_links.add_account_links(app, front.recovery)
+    payment_events.add_payment_events(app, front.receive_payment_event)
     return app
 
 

@@ -9,11 +9,12 @@ from cloudyard.web.health import Finding
 
 @dataclass(frozen=True, slots=True)
 class SurfaceLine:
-    """A surface as the page lists it. `documents` is a path on this server, `description` a line for people."""
+    """A surface as the page lists it. `documents` is a path on this server, None where its clients ask for no
+    documents; `description` is a line for people."""
 
     title: str
     prefix: str
-    documents: str
+    documents: str | None
     description: str
 
 
@@ -40,4 +41,5 @@ class Front:
     uptime: Callable[[], float]
     default_model: str
     recovery: Recovery
+    receive_payment_event: Callable[[bytes, str | None], Awaitable[None]]
     register_path: str = "/pynode/api/auth/register"

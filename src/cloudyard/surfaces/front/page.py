@@ -58,10 +58,11 @@ def _lines(rows: Iterable[str]) -> str:
 
 
 def _surface(line: SurfaceLine) -> str:
+    documents = f'<a href="{escape(line.documents)}">Documents</a>' if line.documents is not None else ""
     return (
         f'<tr><th scope="row">{escape(line.title)}<span>{escape(line.description)}</span></th>'
         f"<td><code>{escape(line.prefix)}</code></td>"
-        f'<td><a href="{escape(line.documents)}">Documents</a></td></tr>'
+        f"<td>{documents}</td></tr>"
     )
 
 

@@ -1,15 +1,19 @@
 """What administrators do (document, Admin Endpoints)."""
 
 import hashlib
+from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Depends, Query
 
-from cloudyard.domains.identity import Principal
+from cloudyard.domains.identity import Principal, Role, UserStatus
 from cloudyard.domains.ledger import InsufficientCredits, Posted
 from cloudyard.foundation.errors import InvalidInput
+from cloudyard.surfaces.aihub.admin_mapping import listed_user, order_of, system_metrics, user_details
+from cloudyard.surfaces.aihub.admin_schemas import ListedUser, SystemMetrics, UserDetails, UserSort, UserUpdate
 from cloudyard.surfaces.aihub.errors import BalanceTooLow
-from cloudyard.surfaces.aihub.mapping import shown_credits
+from cloudyard.surfaces.aihub.mapping import pagination, shown_credits
+from cloudyard.surfaces.aihub.routes.headers import IdempotencyKey
 from cloudyard.surfaces.aihub.routes.meta import CurrentMeta
 from cloudyard.surfaces.aihub.schemas import (
     Adjustment,
@@ -17,17 +21,97 @@ from cloudyard.surfaces.aihub.schemas import (
     AdjustmentView,
     Envelope,
     ErrorEnvelope,
+    PageEnvelope,
 )
 from cloudyard.surfaces.aihub.services import AihubServices, Services
 from cloudyard.web.authentication import CurrentAdmin
 from cloudyard.web.documented_errors import failures
 from cloudyard.web.idempotency import IdempotentRoute
+from cloudyard.web.paging import Page, page
 
 router = APIRouter(prefix="/api/admin", tags=["Admin"], route_class=IdempotentRoute)
 
-IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="The same key and body get the same answer, once.")
-]
+BY_HAND = "Set by an administrator"
+
+CurrentPage = Annotated[Page, Depends(page(default=20, most=100))]
+Search = Annotated[str | None, Query(max_length=200, description="A part of the address, username or name.")]
+
+
+@router.get("/users", summary="List users", responses=failures(ErrorEnvelope, 401, 403, 422, 429))
+async def list_users(
+    _caller: CurrentAdmin,
+    at: CurrentPage,
+    services: Services,
+    meta: CurrentMeta,
+    role: Role | None = None,
+    status: UserStatus | None = None,
+    search: Search = None,
+    sort: UserSort = UserSort.NEWEST,
+) -> PageEnvelope[ListedUser]:
+    """The users that match, with their credits."""
+    order, descending = order_of(sort)
+    found, total = await services.administration.users(
+        role=role,
+        status=status,
+        search=search,
+        order=order,
+        descending=descending,
+        limit=at.limit,
+        offset=at.offset,
+    )
+    data = [listed_user(overview, services.credit_rate) for overview in found]
+    return PageEnvelope[ListedUser](data=data, pagination=pagination(at, total), meta=meta)
+
+
+@router.get(
+    "/users/{user_id}", summary="Get a user's details", responses=failures(ErrorEnvelope, 401, 403, 404, 422, 429)
+)
+async def get_user(user_id: str, _caller: CurrentAdmin, services: Services, meta: CurrentMeta) -> Envelope[UserDetails]:
+    """Everything that is kept of a user."""
+    return Envelope[UserDetails](data=await _details(services, user_id), meta=meta)
+
+
+@router.put(
+    "/users/{user_id}",
+    summary="Update a user",
+    responses=failures(ErrorEnvelope, 400, 401, 403, 404, 409, 422, 429),
+)
+async def update_user(
+    user_id: str,
+    body: UserUpdate,
+    caller: CurrentAdmin,
+    services: Services,
+    meta: CurrentMeta,
+    _key: IdempotencyKey = None,
+) -> Envelope[UserDetails]:
+    """Change role, status and credits together or not at all.
+
+    Credits are reached by an adjustment with the reason; suspension ends all sessions at once; the last administrator
+    stays.
+    """
+    await services.administration.change(
+        user_id,
+        actor=caller.user_id,
+        role=body.role,
+        status=body.status,
+        credit=_nanos(body.credits, services, "credits") if body.credits is not None else None,
+        reason=BY_HAND if body.reason is None else body.reason,
+    )
+    return Envelope[UserDetails](data=await _details(services, user_id), meta=meta)
+
+
+@router.get("/metrics", summary="Get system metrics", responses=failures(ErrorEnvelope, 401, 403, 429))
+async def read_metrics(_caller: CurrentAdmin, services: Services, meta: CurrentMeta) -> Envelope[SystemMetrics]:
+    """Users and credits of the whole installation as they are now; requests of the process that answers.
+
+    Active users are those that are not suspended. Credits come from the ledger: those that purchases gave before any
+    refund, and those that calls took; revenue is the dollars that came in less those refunded. Requests count since
+    midnight UTC, or since the process started where that is later, on every surface: their mean time is in
+    milliseconds, and the error rate is the share that failed by the server's fault.
+    """
+    figures = await services.administration.figures()
+    metrics = system_metrics(figures, services.traffic.today(), services.credit_rate)
+    return Envelope[SystemMetrics](data=metrics, meta=meta)
 
 
 @router.post(
@@ -45,7 +129,7 @@ async def adjust_credits(
 ) -> Envelope[AdjustmentView]:
     """Give credits to a user, or take them with a negative amount, never below zero; the reason is recorded."""
     user = await services.users.get(user_id)
-    nanos = _nanos(body, services)
+    nanos = _nanos(body.amount, services, "amount")
     posted = await _adjust(services, user.id, nanos, body, caller, idempotency_key)
     wallet = await services.ledger.wallet(user.id)
     view = AdjustmentView(
@@ -80,11 +164,16 @@ async def _adjust(
         ) from error
 
 
-def _nanos(body: Adjustment, services: AihubServices) -> int:
+async def _details(services: AihubServices, user_id: str) -> UserDetails:
+    user = await services.users.get(user_id)
+    return user_details(user, await services.ledger.wallet(user.id), services.credit_rate)
+
+
+def _nanos(amount: Decimal, services: AihubServices, field: str) -> int:
     try:
-        return services.credit_rate.nanos(body.amount)
+        return services.credit_rate.nanos(amount)
     except ValueError as error:
-        raise InvalidInput(f"The amount is too fine: {error}.", field="amount") from error
+        raise InvalidInput(f"The amount is too fine: {error}.", field=field) from error
 
 
 def _ledger_key(caller: Principal, user_id: str, body: Adjustment, key: str) -> str:

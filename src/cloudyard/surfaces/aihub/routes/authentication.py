@@ -1,4 +1,4 @@
-"""Registration, login, refresh, logout (document, Authentication Endpoints)."""
+"""Registration, login, refresh, logout, forgotten passwords (document, Authentication Endpoints)."""
 
 from typing import Annotated
 
@@ -9,8 +9,10 @@ from cloudyard.surfaces.aihub.routes.meta import CurrentMeta
 from cloudyard.surfaces.aihub.schemas import (
     Envelope,
     ErrorEnvelope,
+    ForgottenPassword,
     LoggedIn,
     Login,
+    PasswordReset,
     Refresh,
     Refreshed,
     Registered,
@@ -65,3 +67,19 @@ async def log_out(session_id: CurrentSession, services: Services, meta: CurrentM
     """End the session of the token that is sent; its refresh token ends with it."""
     await services.sessions.logout(session_id)
     return Envelope[Said](data=Said(message="Logged out."), meta=meta)
+
+
+@router.post(
+    "/forgot-password", summary="Ask for a new password", responses=failures(ErrorEnvelope, 400, 422, 429, 503)
+)
+async def forgot_password(body: ForgottenPassword, services: Services, meta: CurrentMeta) -> Envelope[Said]:
+    """A link to choose a new password is mailed, if there is such an account; the answer does not tell whether."""
+    await services.recovery.forgot_password(body.email)
+    return Envelope[Said](data=Said(message="If there is such an account, a link was sent to it."), meta=meta)
+
+
+@router.post("/reset-password", summary="Choose a new password", responses=failures(ErrorEnvelope, 400, 422, 429))
+async def reset_password(body: PasswordReset, services: Services, meta: CurrentMeta) -> Envelope[Said]:
+    """Set a new password with the token of a mailed link; every session ends."""
+    await services.recovery.reset_password(body.token, body.new_password)
+    return Envelope[Said](data=Said(message="The password was changed. Log in with the new one."), meta=meta)

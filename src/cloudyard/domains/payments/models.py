@@ -1,0 +1,53 @@
+"""Tables of payments."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from cloudyard.foundation.database import UtcDateTime, metadata
+from cloudyard.foundation.durable.leases import lease_columns
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user_id", String(36), nullable=False, index=True),
+    Column("request_key", String(64)),
+    Column("fingerprint", String(64), nullable=False),
+    Column("package_id", String(64)),
+    Column("payment_method", String(255), nullable=False),
+    Column("value_nanos", BigInteger, CheckConstraint("value_nanos > 0", name="value"), nullable=False),
+    Column("cents", Integer, CheckConstraint("cents > 0", name="cents"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("provider_id", String(255), unique=True),
+    Column("charge_id", String(255), index=True),
+    Column("failure", String(500)),
+    Column("transaction_id", String(36), ForeignKey("ledger_transactions.id")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    *lease_columns(),
+    UniqueConstraint("user_id", "request_key"),
+)
+
+payment_reversals = Table(
+    "payment_reversals",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("payment_id", String(36), ForeignKey("payments.id"), nullable=False, index=True),
+    Column("kind", String(12), nullable=False),
+    Column("cents", Integer, nullable=False),
+    Column("taken_nanos", BigInteger, CheckConstraint("taken_nanos >= 0", name="taken"), nullable=False),
+    Column("uncovered_nanos", BigInteger, CheckConstraint("uncovered_nanos >= 0", name="uncovered"), nullable=False),
+    Column("returned", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("returned_at", UtcDateTime),
+)

@@ -1,0 +1,42 @@
+"""What payments need from outside."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from cloudyard.domains.payments.records import Notice, ProviderIntent, Reversal
+
+
+class PaymentProvider(Protocol):
+    """Takes money. The same `key` of a request works once.
+
+    Every method raises `PaymentProviderUnavailable`, `PaymentRefused`, or `FeatureUnavailable` where none is set up.
+    """
+
+    async def ping(self) -> None:
+        """Whether anything can be bought at all; raises `FeatureUnavailable`."""
+        ...
+
+    async def create(self, *, cents: int, payment_method: str, payment_id: str, user_id: str) -> ProviderIntent:
+        """Prepare a payment, which charges nothing yet. Raises `PaymentMethodRefused` too."""
+        ...
+
+    async def confirm(self, intent_id: str, *, key: str) -> ProviderIntent:
+        """Charge a prepared payment. A decline is an answer and no exception."""
+        ...
+
+    async def retrieve(self, intent_id: str) -> ProviderIntent:
+        """How a payment stands."""
+        ...
+
+    async def cancel(self, intent_id: str, *, key: str) -> ProviderIntent:
+        """See to it that a payment takes no more money, unless it has it already; how it stands then."""
+        ...
+
+    async def refunds(self, charge_id: str) -> Sequence[Reversal]:
+        """Every refund of a charge."""
+        ...
+
+    def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
+        """What a signed event tells; None if it is of no concern. Raises `ForgedPaymentEvent`."""
+        ...

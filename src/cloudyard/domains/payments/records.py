@@ -1,0 +1,117 @@
+"""What payments take and give. Prices are whole cents of a dollar, values nano-dollars."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+CURRENCY = "usd"
+NANOS_PER_CENT = 10_000_000
+
+
+class PaymentState(StrEnum):
+    """The life of a payment. Completed is final; the others yield to the provider's word that money came in."""
+
+    OPEN = "open"
+    ACTION_REQUIRED = "action_required"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+
+
+class ProviderState(StrEnum):
+    """What the provider says of a payment intent."""
+
+    UNCONFIRMED = "unconfirmed"
+    PROCESSING = "processing"
+    ACTION_REQUIRED = "action_required"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    SUCCEEDED = "succeeded"
+
+
+class ReversalKind(StrEnum):
+    """Why money went back."""
+
+    REFUND = "refund"
+    DISPUTE = "dispute"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Credits that are sold together. `value` is what they are worth in the wallet, in nano-dollars."""
+
+    id: str
+    name: str
+    value: int
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a buyer wants: a package, a free amount, or a package with the amount that it must hold."""
+
+    package_id: str | None
+    value: int | None
+    payment_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as it stands. `closed` means that the provider can take no more money under it."""
+
+    id: str
+    user_id: str
+    package_id: str | None
+    payment_method: str
+    value: int
+    cents: int
+    state: PaymentState
+    closed: bool
+    provider_id: str | None
+    failure: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A payment, and the secret by which the buyer's browser goes on with it where the buyer must act."""
+
+    payment: Payment
+    client_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderIntent:
+    """A payment intent as the provider has it now."""
+
+    id: str
+    state: ProviderState
+    received_cents: int
+    currency: str
+    charge_id: str | None = None
+    client_secret: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """Money that the provider took back, or (`returned`) gave us again: a refund failed, a dispute was won."""
+
+    id: str
+    kind: ReversalKind
+    intent_id: str | None
+    charge_id: str | None
+    cents: int
+    returned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefundsChanged:
+    """Something was refunded of a charge; the provider tells what."""
+
+    charge_id: str
+    intent_id: str | None
+
+
+Notice = ProviderIntent | Reversal | RefundsChanged
+"""What a provider's event tells."""

@@ -1,0 +1,194 @@
+"""Buying credits."""
+
+import hashlib
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement
+
+from cloudyard.domains.payments import repository
+from cloudyard.domains.payments.bookkeeping import PaymentBooks
+from cloudyard.domains.payments.errors import (
+    PaymentFailed,
+    PaymentMethodRefused,
+    PaymentNotFound,
+    PaymentProviderUnavailable,
+)
+from cloudyard.domains.payments.models import payments
+from cloudyard.domains.payments.ports import PaymentProvider
+from cloudyard.domains.payments.price_list import Price, PriceList
+from cloudyard.domains.payments.records import (
+    Order,
+    Package,
+    Payment,
+    PaymentState,
+    ProviderIntent,
+    ProviderState,
+    Purchase,
+    RefundsChanged,
+    Reversal,
+)
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.crash_points import crash_point
+from cloudyard.foundation.database import Database
+from cloudyard.foundation.durable.idempotency import LONGEST_KEY, IdempotencyKeyReused
+from cloudyard.foundation.errors import InvalidInput
+from cloudyard.foundation.ids import Ids
+
+NOT_PAID = frozenset({PaymentState.FAILED, PaymentState.CANCELLED})
+
+
+class Payments:
+    """Purchases: an intent row first, then the provider outside any transaction, then what it said into the books."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        provider: PaymentProvider,
+        books: PaymentBooks,
+        price_list: PriceList,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._provider = provider
+        self._books = books
+        self._price_list = price_list
+
+    def packages(self) -> Sequence[Package]:
+        """What can be bought, the cheapest first."""
+        return self._price_list.packages
+
+    async def purchase(self, user_id: str, order: Order, *, key: str | None = None) -> Purchase:
+        """Buy credits. What the provider confirms at once is in the wallet on return; the same `key` buys once.
+
+        Raises `InvalidInput`, `PackageNotFound`, `IdempotencyKeyReused`, `PaymentMethodRefused`, `PaymentFailed`
+        (nothing was charged), `PaymentProviderUnavailable`, `PaymentRefused`; `FeatureUnavailable` without a provider.
+        """
+        await self._provider.ping()
+        payment = await self._begin(user_id, order, self._price_list.price(order), key)
+        if payment.closed or payment.state in NOT_PAID:
+            return _outcome(Purchase(payment))
+        crash_point("payment.begun")
+        try:
+            return _outcome(await self._pursue(payment))
+        except PaymentProviderUnavailable as error:
+            raise PaymentProviderUnavailable(
+                f"{error.message} Purchase {payment.id} settles by itself: you are charged once, and credited, or not "
+                "at all. Ask for it later, or repeat the request with the same Idempotency-Key.",
+                retry_after=error.retry_after,
+            ) from error
+
+    async def status(self, user_id: str, payment_id: str) -> Purchase:
+        """How a purchase stands, asking the provider where it is not settled. Raises `PaymentNotFound`."""
+        payment = await self._find(payments.c.id == payment_id, payments.c.user_id == user_id)
+        if payment is None:
+            raise PaymentNotFound("You have no purchase of this id.", field="purchase_id")
+        if payment.closed or payment.provider_id is None:
+            return Purchase(payment)
+        return await self._take_in(payment, await self._provider.retrieve(payment.provider_id))
+
+    async def receive(self, body: bytes, signature: str | None) -> None:
+        """Take in an event of the provider: late, twice or out of order, it does no harm.
+
+        Raises `ForgedPaymentEvent`, and whatever asks the provider to send it again.
+        """
+        await self._provider.ping()
+        notice = self._provider.read_event(body, signature, self._clock.now())
+        match notice:
+            case ProviderIntent():
+                await self._books.apply(notice)
+            case Reversal():
+                await self._reverse([notice], notice.intent_id, notice.charge_id)
+            case RefundsChanged():
+                found = await self._provider.refunds(notice.charge_id)
+                await self._reverse(found, notice.intent_id, notice.charge_id)
+            case None:
+                return
+
+    async def _begin(self, user_id: str, order: Order, price: Price, key: str | None) -> Payment:
+        """The intent row of a purchase; that of its first time where the key was used before."""
+        if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+            raise InvalidInput(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.", field="Idempotency-Key")
+        request_key = _digest(key) if key is not None else None
+        fingerprint = _digest(f"{order.package_id}\n{order.value}\n{order.payment_method}")
+        payment_id = self._ids.new()
+        async with self._database.transaction() as tx:
+            request = (request_key, fingerprint)
+            now = self._clock.now()
+            await repository.begin(tx, payment_id, user_id, price, order.payment_method, request, now)
+            mine = payments.c.id == payment_id
+            if request_key is not None:
+                mine = (payments.c.user_id == user_id) & (payments.c.request_key == request_key)
+            row = await repository.find(tx, mine)
+        if row is None or row.fingerprint != fingerprint:
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was already used for another purchase. Use a new key for a new one.",
+                field="Idempotency-Key",
+            )
+        return repository.payment_of(row)
+
+    async def _pursue(self, payment: Payment) -> Purchase:
+        """Go on with a payment from wherever it stands."""
+        intent: ProviderIntent | None = None
+        if payment.provider_id is None:
+            intent = await self._create(payment)
+            crash_point("payment.created")
+            payment = await self._books.bind(payment.id, intent.id)
+        if payment.closed or payment.provider_id is None:
+            return Purchase(payment)
+        if intent is None or intent.id != payment.provider_id:
+            intent = await self._provider.retrieve(payment.provider_id)
+        if intent.state is ProviderState.UNCONFIRMED:
+            crash_point("payment.bound")
+            intent = await self._provider.confirm(intent.id, key=f"{payment.id}:confirm")
+            crash_point("payment.confirmed")
+        return await self._take_in(payment, intent)
+
+    async def _create(self, payment: Payment) -> ProviderIntent:
+        try:
+            return await self._provider.create(
+                cents=payment.cents,
+                payment_method=payment.payment_method,
+                payment_id=payment.id,
+                user_id=payment.user_id,
+            )
+        except PaymentMethodRefused as error:
+            await self._books.give_up(payment.id, error.message)
+            raise
+
+    async def _take_in(self, payment: Payment, intent: ProviderIntent) -> Purchase:
+        after = await self._books.apply(intent) or payment
+        waiting = after.state is PaymentState.ACTION_REQUIRED
+        return Purchase(after, intent.client_secret if waiting else None)
+
+    async def _reverse(self, reversals: Sequence[Reversal], intent_id: str | None, charge_id: str | None) -> None:
+        """Take in reversals of one payment, which is first made to stand as it does at the provider."""
+        payment = await self._find(repository.named(intent_id, charge_id))
+        if payment is None or payment.provider_id is None:
+            return
+        if payment.state is not PaymentState.COMPLETED:
+            await self._books.apply(await self._provider.retrieve(payment.provider_id))
+        for reversal in reversals:
+            await self._books.reverse(reversal)
+
+    async def _find(self, *where: ColumnElement[bool]) -> Payment | None:
+        async with self._database.reading() as tx:
+            row = await repository.find(tx, *where)
+        return repository.payment_of(row) if row is not None else None
+
+
+def _outcome(purchase: Purchase) -> Purchase:
+    """Raises `PaymentFailed` for a purchase that came to nothing."""
+    payment = purchase.payment
+    if payment.state in NOT_PAID:
+        raise PaymentFailed(
+            f"The payment failed, and nothing was charged: {payment.failure} Try again with another payment method.",
+            field="payment_method_id",
+        )
+    return purchase
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

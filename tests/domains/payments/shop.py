@@ -1,0 +1,186 @@
+"""A shop: payments over a database, at a real server of Stripe's API whose answers and events a test may lose."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx2
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from cloudyard.backends.payments import stripe_signature
+from cloudyard.backends.payments.stripe import StripeProvider
+from cloudyard.domains.payments import (
+    Notice,
+    Order,
+    PaymentBooks,
+    PaymentProviderUnavailable,
+    PaymentReconciler,
+    Payments,
+    PriceList,
+    ProviderIntent,
+    Reversal,
+)
+from cloudyard.domains.payments.models import payments
+from cloudyard.foundation.database import Database
+from cloudyard.foundation.durable import Delivered, Dispatcher, Outbox
+from cloudyard.foundation.ids import SystemIds
+from cloudyard.foundation.settings.payments import PaymentSettings
+from cloudyard.testing.clock import ManualClock
+from cloudyard.testing.factories import Books, open_books
+from cloudyard.testing.local_stripe import KEY
+
+SECRET = "whsec_test"
+VISA = "pm_card_visa"
+DECLINED = "pm_card_chargeCustomerFail"
+AUTHENTICATED = "pm_card_authenticationRequired"
+AUTHENTICATED_DECLINED = "pm_card_authenticationRequiredChargeDeclined"
+STARTER = 1000 * 10_000_000
+
+
+class LossyProvider:
+    """Stripe over a bad line: a request named in `lost` never arrives, the answer of one in `unanswered` is lost."""
+
+    def __init__(self, provider: StripeProvider) -> None:
+        self._provider = provider
+        self.lost: set[str] = set()
+        self.unanswered: set[str] = set()
+        self.created: list[str] = []
+
+    async def ping(self) -> None:
+        await self._provider.ping()
+
+    async def create(self, *, cents: int, payment_method: str, payment_id: str, user_id: str) -> ProviderIntent:
+        self._fail_if("create", self.lost)
+        intent = await self._provider.create(
+            cents=cents, payment_method=payment_method, payment_id=payment_id, user_id=user_id
+        )
+        self.created.append(intent.id)
+        self._fail_if("create", self.unanswered)
+        return intent
+
+    async def confirm(self, intent_id: str, *, key: str) -> ProviderIntent:
+        self._fail_if("confirm", self.lost)
+        intent = await self._provider.confirm(intent_id, key=key)
+        self._fail_if("confirm", self.unanswered)
+        return intent
+
+    async def retrieve(self, intent_id: str) -> ProviderIntent:
+        self._fail_if("retrieve", self.lost)
+        return await self._provider.retrieve(intent_id)
+
+    async def cancel(self, intent_id: str, *, key: str) -> ProviderIntent:
+        intent = await self._provider.cancel(intent_id, key=key)
+        self._fail_if("cancel", self.unanswered)
+        return intent
+
+    async def refunds(self, charge_id: str) -> Sequence[Reversal]:
+        return await self._provider.refunds(charge_id)
+
+    def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
+        return self._provider.read_event(body, signature, now)
+
+    async def close(self) -> None:
+        await self._provider.close()
+
+    def _fail_if(self, request: str, troubled: set[str]) -> None:
+        if request in troubled:
+            raise PaymentProviderUnavailable(f"The line broke at {request}.")
+
+
+class Listener:
+    """Keeps what it hears."""
+
+    name = "test.payments"
+    kinds = frozenset(
+        {"payment.completed", "payment.failed", "credit.purchased", "payment.refunded", "payment.disputed"}
+    )
+
+    def __init__(self) -> None:
+        self.heard: list[Delivered] = []
+
+    async def handle(self, event: Delivered) -> None:
+        self.heard.append(event)
+
+
+@dataclass
+class Shop:
+    """Everything about payments, and Stripe's side of it."""
+
+    database: Database
+    clock: ManualClock
+    books: Books
+    provider: LossyProvider
+    payments: Payments
+    reconciler: PaymentReconciler
+    stripe: httpx2.Client
+    listener: Listener
+    dispatcher: Dispatcher
+    sent: list[bytes] = field(default_factory=list)
+
+    def order(self, card: str = VISA) -> Order:
+        return Order("pkg_starter", None, card)
+
+    def intent(self, intent_id: str) -> dict[str, Any]:
+        """What Stripe has of a payment."""
+        found: dict[str, Any] = self.stripe.get(f"/v1/payment_intents/{intent_id}").json()
+        return found
+
+    def authenticate(self, intent_id: str, *, success: bool = True) -> None:
+        """The buyer answers the bank."""
+        form = {"client_secret": self.intent(intent_id)["client_secret"], "success": str(success).lower()}
+        assert self.stripe.post(f"/v1/payment_intents/{intent_id}/_authenticate", data=form).status_code == 200
+
+    def refund(self, intent_id: str, cents: int) -> dict[str, Any]:
+        """The merchant gives money back; the event that tells of it."""
+        charge = self.intent(intent_id)["latest_charge"]["id"]
+        assert self.stripe.post("/v1/refunds", data={"charge": charge, "amount": str(cents)}).status_code == 200
+        found: dict[str, Any] = self.stripe.get(f"/v1/charges/{charge}").json()
+        return found
+
+    async def event(self, kind: str, about: dict[str, Any]) -> None:
+        """Stripe tells of something."""
+        await self.resend(json.dumps({"id": "evt_1", "type": kind, "data": {"object": about}}).encode())
+
+    async def resend(self, body: bytes) -> None:
+        """Stripe sends an event, perhaps again; each time with a new signature."""
+        self.sent.append(body)
+        now = int(self.clock.now().timestamp())
+        await self.payments.receive(body, f"t={now},v1={stripe_signature.sign(body, SECRET, now)}")
+
+    async def heard(self) -> list[str]:
+        """The kinds of all events so far, in order."""
+        while await self.dispatcher.deliver_due():
+            pass
+        return [event.kind for event in self.listener.heard]
+
+    async def rows(self) -> dict[str, Any]:
+        """The rows of payments by id."""
+        async with self.database.reading() as tx:
+            return {row.id: row for row in await tx.all(select(payments))}
+
+
+def open_shop(database: Database, clock: ManualClock, stripe_url: str) -> Shop:
+    """Build the services, as the wiring does."""
+    ids = SystemIds()
+    outbox, listener = Outbox(clock), Listener()
+    outbox.subscribe(listener)
+    books = open_books(database, clock, ids)
+    settings = PaymentSettings(
+        stripe_key=SecretStr(KEY), stripe_webhook_secret=SecretStr(SECRET), stripe_url=stripe_url
+    )
+    provider = LossyProvider(StripeProvider(settings))
+    payment_books = PaymentBooks(database, clock, ids, outbox)
+    return Shop(
+        database=database,
+        clock=clock,
+        books=books,
+        provider=provider,
+        payments=Payments(database, clock, ids, provider, payment_books, PriceList(settings, books.rate)),
+        reconciler=PaymentReconciler(database, clock, provider, payment_books),
+        stripe=httpx2.Client(base_url=stripe_url, headers={"Authorization": f"Bearer {KEY}"}),
+        listener=listener,
+        dispatcher=Dispatcher(database, outbox, clock),
+    )
