@@ -1,6 +1,7 @@
 """The disk with the data is full: what must be written is refused, what is there is served, room is enough to go on."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         with small_disk(folder, MEBIBYTES) as disk:
             yield disk
     except NoSmallDisk as error:
+        if os.environ.get("CI") == "true":
+            raise
         pytest.skip(str(error))
 
 

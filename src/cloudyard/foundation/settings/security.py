@@ -23,5 +23,8 @@ class SecuritySettings(Area):
     reset_token_seconds: int = Field(3600, gt=0, description="Life of a password reset link.")
     verification_token_seconds: int = Field(86400, gt=0, description="Life of an e-mail verification link.")
     session_cache_seconds: float = Field(
-        1.0, ge=0, description="How long another process may still honour a session or key that was ended here."
+        1.0,
+        ge=0,
+        description="How long another process may still honour a session or key that was ended here, where it does not "
+        "hear of it through Valkey.",
     )
