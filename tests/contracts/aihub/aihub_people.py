@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from cloudyard.domains.identity import Role
 from cloudyard.foundation.settings import Settings
 from cloudyard.surfaces import aihub
 from cloudyard.testing.guarded import guarded
@@ -127,15 +128,25 @@ def ann(aihub_server: Installation) -> Person:
     return new_person(aihub_server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def onlooker(aihub_server: Installation) -> Person:
-    """Somebody whom no test changes."""
+    """Somebody whom the test does not change."""
     return new_person(aihub_server)
 
 
+@pytest.fixture
+def admin(aihub_server: Installation) -> Iterator[Person]:
+    """An administrator for one test, so that tests do not share the limits of one."""
+    users = aihub_server.services.users
+    person = new_person(aihub_server)
+    aihub_server.run(users.set_role(person.id, Role.ADMIN))
+    yield person
+    aihub_server.run(users.set_role(person.id, Role.USER))
+
+
 @pytest.fixture(scope="session")
-def admin(aihub_server: Installation) -> Person:
-    """The administrator, logged in as people do."""
+def root(aihub_server: Installation) -> Person:
+    """The administrator of the installation, logged in as people do; no other, unless the test has an `admin`."""
     with stranger(aihub_server) as client:
         answer = client.post("/api/auth/login", json={"email": ADMIN_EMAIL, "password": PASSWORD})
     assert answer.status_code == 200, answer.text

@@ -243,11 +243,11 @@ def test_suspension_ends_sessions_at_once_and_can_be_taken_back(
 
 
 @pytest.mark.parametrize("change", [{"role": "user"}, {"status": "suspended"}, {"role": "user", "credits": 5}])
-def test_the_last_administrator_stays(client: httpx2.Client, admin: Person, change: dict[str, Any]) -> None:
-    before = details(client, admin, admin)
-    answer = update(client, admin, admin, **change)
+def test_the_last_administrator_stays(client: httpx2.Client, root: Person, change: dict[str, Any]) -> None:
+    before = details(client, root, root)
+    answer = update(client, root, root, **change)
     assert (answer.status_code, error(answer)["code"]) == (409, "RESOURCE_CONFLICT")
-    after = details(client, admin, admin)
+    after = details(client, root, root)
     assert (after["role"], after["status"], after["credits"]) == ("admin", "active", before["credits"])
 
 

@@ -121,9 +121,9 @@ def ann(neurogrid_server: Installation) -> Person:
     return new_person(neurogrid_server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def onlooker(neurogrid_server: Installation) -> Person:
-    """Somebody whom no test changes."""
+    """Somebody whom the test does not change."""
     return new_person(neurogrid_server)
 
 
