@@ -8,7 +8,6 @@ from shutil import rmtree
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 from sqlalchemy import text
 
@@ -18,6 +17,7 @@ from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.settings.inference import DeploymentSettings, ModelSettings
 from cloudyard.migrations.upgrade import upgrade
 from cloudyard.testing.clock import ManualClock
+from cloudyard.testing.mail_server import mail_server
 from cloudyard.web.health import Finding, State
 from cloudyard.wiring import Services, open_services
 
@@ -100,12 +100,8 @@ async def test_a_mail_server_is_really_asked(opened: Open, unused_tcp_port: int)
         away = {finding.name: finding for finding in await asked.ask()}["mail"]
         assert (away.backend, away.state) == ("smtp", State.DEGRADED)
         assert f"127.0.0.1:{unused_tcp_port}" in str(away.problem)
-        controller = Controller(Sink(), hostname="127.0.0.1", port=unused_tcp_port)
-        controller.start()
-        try:
+        with mail_server(Sink(), port=unused_tcp_port):
             assert {finding.name: finding for finding in await asked.ask()}["mail"].ok
-        finally:
-            controller.stop()
 
 
 async def test_models_come_and_go_while_it_runs(opened: Open) -> None:

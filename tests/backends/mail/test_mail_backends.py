@@ -12,7 +12,6 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +24,7 @@ from cloudyard.backends.mail.smtp import SmtpMailer
 from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable, MailUncertain
 from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.settings.mail import MailBackend, MailSettings
+from cloudyard.testing.mail_server import MailServer, mail_server
 
 SENDER = "Cloudyard <noreply@cloud.example>"
 LINK = "http://127.0.0.1:8000/reset-password?token=" + "Ab-_" * 11
@@ -67,11 +67,9 @@ def inbox() -> Inbox:
 
 
 @pytest.fixture
-def server(inbox: Inbox) -> Iterator[Controller]:
-    controller = Controller(inbox, hostname="127.0.0.1", port=_free_port())
-    controller.start()
-    yield controller
-    controller.stop()
+def server(inbox: Inbox) -> Iterator[MailServer]:
+    with mail_server(inbox) as running:
+        yield running
 
 
 def _free_port() -> int:
@@ -117,7 +115,7 @@ async def test_a_folder_that_cannot_be_written_is_a_passing_failure(tmp_path: Pa
         await FileMailer(tmp_path / "mail", sender=SENDER).send(MAIL)
 
 
-async def test_a_mail_arrives_by_smtp(server: Controller, inbox: Inbox) -> None:
+async def test_a_mail_arrives_by_smtp(server: MailServer, inbox: Inbox) -> None:
     await SmtpMailer(_settings(server.port)).send(MAIL)
     (envelope,) = inbox.received
     assert (envelope.mail_from, envelope.rcpt_tos) == ("noreply@cloud.example", ["ada@example.com"])
@@ -125,7 +123,7 @@ async def test_a_mail_arrives_by_smtp(server: Controller, inbox: Inbox) -> None:
     _check(envelope.content)
 
 
-async def test_parallel_mails_all_arrive(server: Controller, inbox: Inbox) -> None:
+async def test_parallel_mails_all_arrive(server: MailServer, inbox: Inbox) -> None:
     mailer = SmtpMailer(_settings(server.port))
     await asyncio.gather(*(mailer.send(MAIL) for _ in range(10)))
     assert len(inbox.received) == 10
@@ -136,7 +134,7 @@ async def test_parallel_mails_all_arrive(server: Controller, inbox: Inbox) -> No
     ("answer", "error"), [("550 no such mailbox", MailRefused), ("451 try again later", MailUnavailable)]
 )
 async def test_refusals_are_told_apart(
-    server: Controller, inbox: Inbox, where: str, answer: str, error: type[MailRefused]
+    server: MailServer, inbox: Inbox, where: str, answer: str, error: type[MailRefused]
 ) -> None:
     setattr(inbox, where, answer)
     with pytest.raises(error, match=answer) as caught:
@@ -169,7 +167,7 @@ async def test_a_server_that_says_nothing_is_given_up_after_the_timeout() -> Non
 
 
 async def test_a_server_that_falls_silent_with_the_mail_in_hand_leaves_it_uncertain(
-    server: Controller, inbox: Inbox
+    server: MailServer, inbox: Inbox
 ) -> None:
     inbox.data_seconds = 1.0
     with pytest.raises(MailUncertain, match="may have been sent or not"):
@@ -177,7 +175,7 @@ async def test_a_server_that_falls_silent_with_the_mail_in_hand_leaves_it_uncert
     assert len(inbox.received) == 1
 
 
-async def test_without_the_promised_encryption_nothing_is_sent(server: Controller, inbox: Inbox) -> None:
+async def test_without_the_promised_encryption_nothing_is_sent(server: MailServer, inbox: Inbox) -> None:
     for tls in ("starttls", "tls"):
         with pytest.raises(MailUnavailable, match="tried again"):
             await SmtpMailer(_settings(server.port, smtp_tls=tls, timeout_seconds=2)).send(MAIL)
@@ -207,7 +205,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def secure_server(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Controller]:
+def secure_server(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     """STARTTLS and a login are wanted; its certificate is trusted through the environment, as an operator would."""
     certificate, key = _certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -218,23 +216,17 @@ def secure_server(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         right = isinstance(data, LoginPassword) and (data.login, data.password) == (b"mailer", b"mail password")
         return AuthResult(success=right, handled=False)
 
-    controller = Controller(
-        inbox,
-        hostname="127.0.0.1",
-        port=_free_port(),
-        tls_context=context,
-        require_starttls=True,
-        authenticator=authenticator,
-        auth_required=True,
+    server = MailServer(
+        inbox, tls_context=context, require_starttls=True, authenticator=authenticator, auth_required=True
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        controller.start()
-    yield controller
-    controller.stop()
+        server.start()
+    yield server
+    server.stop()
 
 
-async def test_starttls_and_login(secure_server: Controller, inbox: Inbox) -> None:
+async def test_starttls_and_login(secure_server: MailServer, inbox: Inbox) -> None:
     secure = {"smtp_host": "localhost", "smtp_tls": "starttls", "smtp_user": "mailer"}
     wrong = _settings(secure_server.port, **secure, smtp_password=SecretStr("wrong"))
     with pytest.raises(MailUnavailable) as caught:
@@ -246,13 +238,13 @@ async def test_starttls_and_login(secure_server: Controller, inbox: Inbox) -> No
     assert len(inbox.received) == 1
 
 
-async def test_a_certificate_for_another_name_is_refused(secure_server: Controller, inbox: Inbox) -> None:
+async def test_a_certificate_for_another_name_is_refused(secure_server: MailServer, inbox: Inbox) -> None:
     with pytest.raises(MailUnavailable, match="tried again"):
         await SmtpMailer(_settings(secure_server.port, smtp_host="127.0.0.1", smtp_tls="starttls")).send(MAIL)
     assert inbox.received == []
 
 
-async def test_the_settings_choose_the_backend(server: Controller, inbox: Inbox, tmp_path: Path) -> None:
+async def test_the_settings_choose_the_backend(server: MailServer, inbox: Inbox, tmp_path: Path) -> None:
     settings = _settings(server.port)
     await open_mailer("smtp", settings, tmp_path / "mail").send(MAIL)
     assert len(inbox.received) == 1
@@ -263,7 +255,7 @@ async def test_the_settings_choose_the_backend(server: Controller, inbox: Inbox,
     assert (len(inbox.received), len(list((tmp_path / "mail").iterdir()))) == (1, 1)
 
 
-async def test_asking_whether_mail_can_leave_sends_none(server: Controller, inbox: Inbox, tmp_path: Path) -> None:
+async def test_asking_whether_mail_can_leave_sends_none(server: MailServer, inbox: Inbox, tmp_path: Path) -> None:
     settings = _settings(server.port)
     await open_mailer("smtp", settings, tmp_path / "mail").ping()
     await open_mailer("file", settings, tmp_path / "mail").ping()
@@ -279,7 +271,7 @@ async def test_mail_that_cannot_leave_says_so_when_asked(tmp_path: Path) -> None
             await open_mailer(backend, settings, tmp_path / "mail").ping()
 
 
-async def test_the_promised_encryption_is_asked_for_too(server: Controller, secure_server: Controller) -> None:
+async def test_the_promised_encryption_is_asked_for_too(server: MailServer, secure_server: MailServer) -> None:
     with pytest.raises(MailUnavailable):
         await SmtpMailer(_settings(server.port, smtp_tls="starttls")).ping()
     await SmtpMailer(_settings(secure_server.port, smtp_host="localhost", smtp_tls="starttls")).ping()

@@ -1,12 +1,10 @@
 """Mails leave through the outbox, activity is written beside the requests, and what is past its time goes."""
 
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import func, select
 
@@ -21,6 +19,7 @@ from cloudyard.foundation.ids import SystemIds
 from cloudyard.foundation.settings.mail import MailSettings
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts, identity_parts
+from cloudyard.testing.mail_server import MailServer, mail_server
 
 DAY = 86400
 
@@ -35,14 +34,9 @@ class Refuser:
 
 
 @pytest.fixture
-def refusing_server() -> Iterator[Controller]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(Refuser(), hostname="127.0.0.1", port=port)
-    controller.start()
-    yield controller
-    controller.stop()
+def refusing_server() -> Iterator[MailServer]:
+    with mail_server(Refuser()) as running:
+        yield running
 
 
 async def _undelivered(database: Database) -> int:
@@ -81,7 +75,7 @@ async def test_a_mail_whose_link_has_expired_is_not_sent_any_more(
 
 
 async def test_a_mail_refused_for_good_is_given_up(
-    identity: IdentityParts, outbox: Outbox, database: Database, clock: ManualClock, refusing_server: Controller
+    identity: IdentityParts, outbox: Outbox, database: Database, clock: ManualClock, refusing_server: MailServer
 ) -> None:
     settings = MailSettings(backend="smtp", smtp_port=refusing_server.port, smtp_tls="none")
     consumer = MailConsumer(SmtpMailer(settings), identity.box, clock)

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import select
 
@@ -26,6 +24,7 @@ from cloudyard.foundation.ids import SystemIds
 from cloudyard.foundation.settings.mail import MailSettings
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts
+from cloudyard.testing.mail_server import mail_server
 from cloudyard.testing.notices import DIGEST_SECONDS, NoticeParts, notice, notice_parts
 from cloudyard.testing.server_process import clean_environment
 
@@ -51,15 +50,8 @@ class Receiver:
 
 @contextmanager
 def _serving(receiver: Receiver) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    controller = Controller(receiver, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield port
-    finally:
-        controller.stop()
+    with mail_server(receiver) as running:
+        yield int(running.port)
 
 
 @pytest.fixture
