@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from cloudyard.domains.billing import Charge, Meter, Price, Usage
 from cloudyard.domains.ledger.models import holds
@@ -95,6 +96,10 @@ async def attempted(clock: ManualClock, done: Callable[[], bool], *, step: float
             await asyncio.sleep(0.002)
 
 
+def _settling(charge: Charge) -> bool:
+    return f"settle {charge.hold_id}" in {task.get_name() for task in asyncio.all_tasks()}
+
+
 async def refused(books: Books, charge: Charge) -> None:
     """A settlement that the database refuses, left to be made later."""
     with pytest.raises(DatabaseUnavailable):
@@ -176,10 +181,25 @@ async def test_a_hold_that_is_gone_is_not_settled_any_more(
     books: Books, user: str, charge: Charge, clock: ManualClock
 ) -> None:
     await books.charges.release(charge, "Not served")
-    books.charges.settle_later(charge, USAGE)
-    await attempted(clock, lambda: books.charges.running == 0, step=1)
+    with capture_logs() as logs:
+        books.charges.settle_later(charge, USAGE)
+        await attempted(clock, lambda: bool(logs), step=1)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("late settlement refused", "error")]
     assert await balances(books, user) == (CREDIT, 0)
     assert await books.discrepancies() == []
+
+
+async def test_an_attempt_that_had_arrived_all_the_same_is_no_error(
+    books: Books, user: str, charge: Charge, clock: ManualClock
+) -> None:
+    """The connection broke during its commit, so nobody knew."""
+    await books.charges.settle(charge, USAGE)
+    with capture_logs() as logs:
+        books.charges.settle_later(charge, USAGE)
+        await attempted(clock, lambda: not _settling(charge), step=1)
+    assert logs == []
+    assert await balances(books, user) == (CREDIT - USED, 0)
+    assert [record.amount for record in await books.billing.usage(user, limit=9)] == [USED]
 
 
 async def test_shutdown_waits_for_what_is_open(

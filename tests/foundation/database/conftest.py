@@ -11,7 +11,7 @@ from cloudyard.foundation.database import Database
 @pytest.fixture
 async def bare(empty_database_url: str) -> AsyncIterator[Database]:
     """A database with the table `notes` and the append-only table `records`."""
-    database = Database(empty_database_url, busy_timeout_ms=200)
+    database = Database(empty_database_url, busy_timeout_ms=60_000)
     await database.run(tables.create_all)
     yield database
     await database.close()

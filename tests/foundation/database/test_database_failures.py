@@ -8,28 +8,35 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import asyncpg
 import pytest
 from notes import notes, tables, write, written
-from sqlalchemy import insert, text
+from sqlalchemy import Connection, insert, text
 
-from cloudyard.foundation.database import Database, DatabaseUnavailable
+from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
 from cloudyard.foundation.errors import ErrorKind
 from cloudyard.testing.waiting import until
 
 Use = Callable[[Database], Awaitable[object]]
 
+
+def _add_notes(connection: Connection, commands: Sequence[int]) -> Sequence[int]:
+    connection.execute(insert(notes), [{"id": number, "text": "one"} for number in commands])
+    return commands
+
+
 USES: dict[str, Use] = {
     "transaction": lambda database: write(database, 1),
     "run": lambda database: database.run(lambda connection: connection.execute(insert(notes).values(id=1, text="one"))),
+    "group": lambda database: GroupCommit(database, _add_notes).submit(1),
     "reading": written,
     "ping": lambda database: database.ping(),
 }
-WRITES = {name: use for name, use in USES.items() if name in ("transaction", "run")}
+WRITES = {name: use for name, use in USES.items() if name in ("transaction", "run", "group")}
 
 every_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
 every_write = pytest.mark.parametrize("use", WRITES.values(), ids=WRITES)

@@ -26,6 +26,7 @@ from cloudyard.domains.billing.batch import (
     Settle,
     Write,
 )
+from cloudyard.domains.billing.models import usage_records
 from cloudyard.domains.billing.prices import Meter, Price
 from cloudyard.domains.billing.records import Settlement
 from cloudyard.domains.ledger import HoldNotOpen, HoldState
@@ -231,7 +232,7 @@ class Charges:
         for attempt in range(1, LATE_ATTEMPTS + 1):
             await self._clock.sleep(backoff(attempt, largest=60).total_seconds())
             try:
-                await self.settle(charge, usage, also=also)
+                await self._settle_once(charge, usage, also)
             except DatabaseUnavailable:
                 self._running.add(charge.hold_id)
             except DomainError as error:
@@ -241,6 +242,16 @@ class Charges:
                 return
         self._running.discard(charge.hold_id)
         log.error("late settlement given up", **_told(charge, usage), advice="charge it by hand if it was delivered")
+
+    async def _settle_once(self, charge: Charge, usage: Usage, also: tuple[Write, ...]) -> None:
+        """Settle, unless an earlier attempt arrived whose commit was in doubt."""
+        try:
+            await self.settle(charge, usage, also=also)
+        except HoldNotOpen:
+            async with self._database.reading() as tx:
+                query = select(usage_records.c.hold_id).where(usage_records.c.hold_id == charge.hold_id)
+                if await tx.scalar(query) is None:
+                    raise
 
     async def ended(self, timeout: float) -> None:
         """Return once no charge is open here, or after `timeout` seconds (at shutdown)."""

@@ -2,27 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from queue import SimpleQueue
-from threading import Thread
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, make_url, text
+import anyio
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cloudyard.foundation.database.errors import DatabaseUnavailable, lost_to_another, translated_errors, turn_awaited
+from cloudyard.foundation.database.errors import (
+    DatabaseUnavailable,
+    lost_to_another,
+    translated,
+    translated_errors,
+    turn_awaited,
+)
 from cloudyard.foundation.database.postgresql import postgresql_engine
 from cloudyard.foundation.database.sqlite import (
     grouping_engine,
     prepared_file,
     reading_engine,
-    run_statement,
     writing_engine,
 )
 from cloudyard.foundation.database.transaction import Transaction
+from cloudyard.foundation.database.writer_thread import WriterThread
 
 T = TypeVar("T")
-V = TypeVar("V")
 
 BUSY_TIMEOUT_MS = 5000
 TRIES = 3
@@ -38,8 +42,8 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         parsed = make_url(url)
-        self._grouping: _WriterThread | None = None
-        self._write_lock: asyncio.Lock | None = None
+        self._grouping: WriterThread | None = None
+        self._write_turn: anyio.Semaphore | None = None
         self._patience = busy_timeout_ms / 1000
         match parsed.get_backend_name():
             case "sqlite":
@@ -47,8 +51,8 @@ class Database:
                 self._dialect = "sqlite"
                 self._writing = writing_engine(file, busy_timeout_ms)
                 self._reading = reading_engine(file, busy_timeout_ms, pool_size)
-                self._grouping = _WriterThread(grouping_engine(file, busy_timeout_ms))
-                self._write_lock = asyncio.Lock()
+                self._grouping = WriterThread(grouping_engine(file, busy_timeout_ms), busy_timeout_ms)
+                self._write_turn = anyio.Semaphore(1, max_value=1, fast_acquire=True)
             case "postgresql" | "postgres":
                 self._dialect = "postgresql"
                 self._writing = postgresql_engine(parsed, pool_size)
@@ -113,6 +117,35 @@ class Database:
                     raise
         return await self._run_once(work, written)
 
+    def run_at_once(
+        self, work: Callable[[Connection], T], *, written: Callable[[T], None], ended: Callable[[T | Exception], None]
+    ) -> bool:
+        """Run a few synchronous statements here and now, where nobody else writes: on SQLite they take less time than
+        to wake another thread, which is left with nothing but the waiting for the disk.
+
+        `written` is as in `run`; `ended` hears of the result once it is durable, or of what failed. Where this gives
+        False nothing was done, and `run` is the way.
+        """
+        writer, turn = self._grouping, self._write_turn
+        if writer is None or turn is None or not _taken_now(turn):
+            return False
+
+        def over(outcome: T | Exception) -> None:
+            turn.release()
+            ended(translated(outcome) if isinstance(outcome, Exception) else outcome)
+
+        if not writer.begin():
+            turn.release()
+            return False
+        try:
+            result = writer.write(work)
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the end
+            over(error)
+            return True
+        written(result)
+        writer.commit_soon(result, over)
+        return True
+
     async def ping(self) -> None:
         """Prove that the database answers and can be written to; raises `DatabaseUnavailable`."""
         async with self.transaction() as tx:
@@ -129,17 +162,17 @@ class Database:
     async def _turn(self) -> AsyncIterator[None]:
         """The right to write, waited for no longer than SQLite itself waits for another process: where one holds the
         file, those who queue here would wait that long one after the other."""
-        lock = self._write_lock
-        if lock is None:
+        turn = self._write_turn
+        if turn is None:
             yield
             return
         with turn_awaited():
             async with asyncio.timeout(self._patience):
-                await lock.acquire()
+                await turn.acquire()
         try:
             yield
         finally:
-            lock.release()
+            turn.release()
 
     async def _run_once(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> T:
         async with self.transaction() as tx:
@@ -149,76 +182,12 @@ class Database:
             return result
 
 
-class _WriterThread:
-    """The thread that runs grouped work, on a connection that it keeps: taking one from a pool costs as much as a
-    small statement, and an executor's bookkeeping as much as two."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._connection: Connection | None = None
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread: Thread | None = None
-        self._closed = False
-
-    def submit(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> asyncio.Future[T]:
-        if self._closed:
-            raise RuntimeError("the database is closed")
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[T] = loop.create_future()
-
-        def heard(result: T) -> None:
-            if written is not None:
-                _tell(loop, written, result)
-
-        def job() -> None:
-            try:
-                result = self._in_transaction(work, heard)
-            except BaseException as error:  # noqa: BLE001 - raised where the outcome is awaited
-                _tell(loop, outcome.set_exception, error)
-            else:
-                _tell(loop, outcome.set_result, result)
-
-        self._jobs.put(job)
-        if self._thread is None:
-            self._thread = Thread(target=self._serve, name="database-writer", daemon=True)
-            self._thread.start()
-        return outcome
-
-    def close(self) -> None:
-        self._closed = True
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join()
-        self._engine.dispose()
-
-    def _serve(self) -> None:
-        for job in iter(self._jobs.get, None):
-            job()
-        self._disconnect()
-
-    def _in_transaction(self, work: Callable[[Connection], T], heard: Callable[[T], None]) -> T:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        try:
-            run_statement(self._connection, "BEGIN IMMEDIATE")
-            result = work(self._connection)
-            heard(result)
-            run_statement(self._connection, "COMMIT")
-        except BaseException:
-            self._disconnect()  # it rolls back, and what state it is in is not worth finding out
-            raise
-        return result
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[V], object], value: V) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(callback, value)
+def _taken_now(turn: anyio.Semaphore) -> bool:
+    try:
+        turn.acquire_nowait()
+    except anyio.WouldBlock:
+        return False
+    return True
 
 
 @asynccontextmanager

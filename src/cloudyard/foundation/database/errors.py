@@ -64,12 +64,23 @@ def translated_errors(*, committing: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (PoolTimeout, OSError) as error:
-        raise _unavailable(str(error) or type(error).__name__, in_doubt=committing) from error
-    except DBAPIError as error:
-        if not _is_unavailable(error):
+    except (PoolTimeout, OSError, DBAPIError) as error:
+        meant = translated(error, committing=committing)
+        if meant is error:
             raise
-        raise _unavailable(str(error.orig), in_doubt=committing and error.connection_invalidated) from error
+        raise meant from error
+
+
+def translated(error: Exception, *, committing: bool = False) -> Exception:
+    """What an error of the database means, as `translated_errors` raises it."""
+    if isinstance(error, (PoolTimeout, OSError)):
+        meant = _unavailable(str(error) or type(error).__name__, in_doubt=committing)
+    elif isinstance(error, DBAPIError) and _is_unavailable(error):
+        meant = _unavailable(str(error.orig), in_doubt=committing and error.connection_invalidated)
+    else:
+        return error
+    meant.__cause__ = error
+    return meant
 
 
 @contextmanager
