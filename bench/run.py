@@ -7,10 +7,12 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 import gateway
+import history
 import ledger
 import live
 import memory
 import streaming
+import webhooks
 from support.console import BenchError, say
 from support.processes import working_directory
 from support.report import Outcome, markdown, write
@@ -21,6 +23,8 @@ BENCHES: dict[str, ModuleType] = {
     "memory": memory,
     "ledger": ledger,
     "live": live,
+    "history": history,
+    "webhooks": webhooks,
 }
 
 

@@ -5,6 +5,7 @@ shopt -s inherit_errexit # a failure inside $(...) ends the script too
 
 VENV=.venv
 PYTHON=$VENV/bin/python
+CLIENT=clients/python
 OLDEST_PYTHON="3, 11"
 
 # Say in one line why nothing more can be done, and what to do.
@@ -43,7 +44,7 @@ _is_installed() {
 
 # What an installed environment depends on: the project's needs, the locked versions and its own place.
 _fingerprint() {
-    { cat pyproject.toml requirements.lock; pwd -P; } | sha256sum
+    { cat pyproject.toml requirements.lock "$CLIENT/pyproject.toml"; pwd -P; } | sha256sum
 }
 
 _ensure_venv() {
@@ -112,11 +113,13 @@ _as_root() {
 }
 
 # Install with pip, showing one moving line on a terminal and a line a stage elsewhere. The whole log is kept.
+# With the extra dev, the Python client is installed beside the server, as its users have it.
 _install() {
-    local log=$VENV/install.log
+    local log=$VENV/install.log projects=(--editable ".[$1]")
+    [[ ,$1, != *,dev,* ]] || projects+=(--editable "${CLIENT}[live]")
     echo "Installing Cloudyard and the libraries of requirements.lock into $VENV ..." >&2
     if ! "$PYTHON" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 \
-        --constraint requirements.lock --editable ".[$1]" 2>&1 | tee "$log" | _show_progress; then
+        --constraint requirements.lock "${projects[@]}" 2>&1 | tee "$log" | _show_progress; then
         _explain_failure "$log"
     fi
 }

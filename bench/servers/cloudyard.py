@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,11 @@ WALLET_PATH = "/neurogrid/api/wallet"
 CHAT_PATH = "/v1/chat/completions"
 PROFILE_PATH = "/aihub/api/users/me"
 LIVE_PATH = "/aihub/ws"
+HISTORY_PATH = "/aihub/api/credits/history"
+TRANSACTIONS_PATH = "/neurogrid/api/wallet/transactions"
+WEBHOOKS_PATH = "/aihub/api/admin/webhooks"
+ADMIN_LOGIN_PATH = "/aihub/api/auth/login"
+ADMIN_EMAIL = "admin@example.com"
 CREDITS = 1_000_000_000
 
 
@@ -136,7 +141,9 @@ def local_settings(model: Path) -> str:
 
 
 @contextmanager
-def cloudyard_server(directory: Path, settings: str) -> Iterator[tuple[Running, Path, str]]:
+def cloudyard_server(
+    directory: Path, settings: str, admin_password: str | None = None
+) -> Iterator[tuple[Running, Path, str]]:
     """Run the server with these settings; gives the process, its data directory and its base URL."""
     home = directory / "cloudyard"
     data = home / "data"
@@ -144,8 +151,8 @@ def cloudyard_server(directory: Path, settings: str) -> Iterator[tuple[Running, 
     (data / "cloudyard.toml").write_text(settings)
     port = free_port()
     env = {
-        "CLOUDYARD_ADMIN_EMAIL": "admin@example.com",
-        "CLOUDYARD_ADMIN_PASSWORD": secrets.token_urlsafe(24),
+        "CLOUDYARD_ADMIN_EMAIL": ADMIN_EMAIL,
+        "CLOUDYARD_ADMIN_PASSWORD": admin_password or secrets.token_urlsafe(24),
     }
     command: list[str | Path] = [_command(), "serve", "--port", str(port), "--data-dir", data]
     base_url = f"http://127.0.0.1:{port}"
@@ -160,6 +167,15 @@ def cloudyard(directory: Path, settings: str) -> Iterator[Cloudyard]:
     with cloudyard_server(directory, settings) as (server, data, base_url):
         token, key = _make_user(base_url, data)
         yield Cloudyard(server, data, base_url, token, key)
+
+
+@contextmanager
+def administered(directory: Path, settings: str) -> Iterator[tuple[Path, str, Mapping[str, str]]]:
+    """Run the server; gives its data directory, its base URL and the headers of its administrator's requests."""
+    password = secrets.token_urlsafe(24)
+    with cloudyard_server(directory, settings, password) as (_, data, base_url):
+        login = call("POST", base_url + ADMIN_LOGIN_PATH, {"email": ADMIN_EMAIL, "password": password})
+        yield data, base_url, {"Authorization": f"Bearer {login['data']['tokens']['accessToken']}"}
 
 
 def _make_user(base_url: str, data: Path) -> tuple[str, str]:

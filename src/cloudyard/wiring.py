@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cloudyard import __version__
+from cloudyard.backends.client_documents import HttpClientDocuments
 from cloudyard.backends.fan_out import open_fan_out
 from cloudyard.backends.generation.openai_compatible import OpenAICompatible
 from cloudyard.backends.limits import open_limit_store
@@ -13,11 +14,13 @@ from cloudyard.backends.local_models.llama_cpp import LlamaCppModels
 from cloudyard.backends.mail import open_mailer
 from cloudyard.backends.model_store.catalogue_entries import default_models, default_prices, document_aliases
 from cloudyard.backends.objects import open_object_store
+from cloudyard.backends.oidc import open_identity_providers
 from cloudyard.backends.payments import open_payment_provider
+from cloudyard.backends.push import WebPush
 from cloudyard.backends.webhooks import HttpSender
 from cloudyard.domains.administration import Administration
 from cloudyard.domains.audit import AuditLog
-from cloudyard.domains.billing import Billing, BillingWarnings, Charges, PriceBook, WelcomeConsumer
+from cloudyard.domains.billing import Billing, BillingWarnings, Charges, PriceBook, UsageFeed, WelcomeConsumer
 from cloudyard.domains.billing.prices import price_lines
 from cloudyard.domains.files import FileReconciler, Files, ObjectStore
 from cloudyard.domains.identity import (
@@ -26,25 +29,40 @@ from cloudyard.domains.identity import (
     ApiKeys,
     Cleanup,
     CredentialCache,
+    Delegations,
+    ExternalAccounts,
+    Federation,
     MailConsumer,
     Mailer,
+    OAuthClients,
     Passwords,
     Recovery,
     Sessions,
     SharedForgetting,
+    SignInAttempts,
     SigningKeys,
     Tokens,
     Users,
 )
 from cloudyard.domains.inference import Catalogue, Conversations, Generation, Observer, Router, check_model_prices
 from cloudyard.domains.ledger import Ledger
-from cloudyard.domains.live import LiveConsumer, LiveFeed
-from cloudyard.domains.notifications import NoticeConsumer, Notifications, Postman
-from cloudyard.domains.payments import PaymentBooks, PaymentReconciler, Payments, PriceList
+from cloudyard.domains.live import LiveConsumer, LiveFeed, UsageFollowers
+from cloudyard.domains.notifications import (
+    NoticeConsumer,
+    Notifications,
+    Postman,
+    Pusher,
+    PushSubscriptions,
+    VapidKeyStore,
+)
+from cloudyard.domains.payments import PaymentBooks, PaymentReconciler, Payments, PriceList, Refunds
 from cloudyard.domains.webhooks import (
-    AddressRules,
     Deliveries,
     DeliveryLogPruner,
+    DeliveryRows,
+    Disabling,
+    LostSecrets,
+    UsageWebhooks,
     Wakening,
     WebhookConsumer,
     Webhooks,
@@ -57,6 +75,7 @@ from cloudyard.foundation.fan_out import FanOut
 from cloudyard.foundation.ids import Ids, SystemIds
 from cloudyard.foundation.limiting import LimitStore
 from cloudyard.foundation.money import CreditRate
+from cloudyard.foundation.outbound_addresses import AddressRules
 from cloudyard.foundation.secret_box import SecretBox, open_secret_box
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import Metrics, Tracing, Traffic, configure_tracing
@@ -101,10 +120,13 @@ class Identity:
     sessions: Sessions
     api_keys: ApiKeys
     recovery: Recovery
+    federation: Federation
     activity: Activity
     cleanup: Cleanup
     signing_keys: SigningKeys
     mailer: Mailer
+    delegations: Delegations
+    oauth_clients: OAuthClients
     forget_what_ended_elsewhere: Callable[[], Awaitable[None]]
 
 
@@ -126,6 +148,7 @@ class Services:
     sessions: Sessions
     api_keys: ApiKeys
     recovery: Recovery
+    federation: Federation
     signing_keys: SigningKeys
     mailer: Mailer
     credit_rate: CreditRate
@@ -134,6 +157,7 @@ class Services:
     prices: PriceBook
     charges: Charges
     payments: Payments
+    refunds: Refunds
     files: Files
     catalogue: Catalogue
     router: Router
@@ -145,8 +169,13 @@ class Services:
     activity: Activity
     background: BackgroundWork
     notifications: Notifications
+    push_keys: VapidKeyStore
+    push_subscriptions: PushSubscriptions
     live: LiveFeed
     webhooks: Webhooks
+    lost_webhook_secrets: LostSecrets
+    delegations: Delegations
+    oauth_clients: OAuthClients
 
     async def load(self) -> None:
         """Read prices and catalogue, and publish the prices that the settings name (the tables must exist).
@@ -191,7 +220,14 @@ def _foundation(settings: Settings, stack: AsyncExitStack) -> Foundation:
     )
 
 
-def _identity(base: Foundation, audit: AuditLog) -> Identity:
+def _oauth_clients(base: Foundation, stack: AsyncExitStack) -> OAuthClients:
+    rules = AddressRules("oauth", allow_loopback=False, allowed_networks=base.settings.oauth.allowed_networks)
+    documents = HttpClientDocuments(rules.check_address)
+    stack.push_async_callback(documents.close)
+    return OAuthClients(base.database, base.clock, base.ids, documents)
+
+
+def _identity(base: Foundation, audit: AuditLog, stack: AsyncExitStack) -> Identity:
     security = base.settings.security
     forgetting = SharedForgetting(base.fan_out)
     cache = CredentialCache(base.clock, life_seconds=security.session_cache_seconds, tell=forgetting.tell)
@@ -209,46 +245,97 @@ def _identity(base: Foundation, audit: AuditLog) -> Identity:
     keys = SigningKeys(base.database, base.clock, base.ids, base.secrets, audit, security)
     tokens = Tokens(keys, base.clock, base.ids, security)
     activity = Activity(base.database, base.clock)
+    clients = _oauth_clients(base, stack)
     mailer = open_mailer(base.settings.mail_backend, base.settings.mail, base.settings.data_dir / "mail")
     base.outbox.subscribe(MailConsumer(mailer, base.secrets, base.clock))
+    sessions = Sessions(base.database, base.clock, base.ids, audit, passwords, tokens, cache, activity, security)
     return Identity(
         users=Users(base.database, base.clock, base.ids, base.outbox, audit, passwords, mail, cache),
-        sessions=Sessions(base.database, base.clock, base.ids, audit, passwords, tokens, cache, activity, security),
+        sessions=sessions,
+        federation=_federation(base, audit, mail, sessions, stack),
         api_keys=ApiKeys(base.database, base.clock, base.ids, audit, cache),
         recovery=Recovery(base.database, base.clock, audit, passwords, mail, cache),
         activity=activity,
-        cleanup=Cleanup(base.database, base.clock, keys),
+        cleanup=Cleanup(base.database, base.clock, keys, clients),
         signing_keys=keys,
         mailer=mailer,
+        delegations=Delegations(base.database, base.clock, base.ids, audit, tokens, cache, activity),
+        oauth_clients=clients,
         forget_what_ended_elsewhere=lambda: forgetting.run(cache),
     )
 
 
-def _webhooks(base: Foundation, audit: AuditLog, stack: AsyncExitStack) -> tuple[Webhooks, Deliveries]:
+def _federation(
+    base: Foundation, audit: AuditLog, mail: AccountMail, sessions: Sessions, stack: AsyncExitStack
+) -> Federation:
+    settings = base.settings.sign_in
+    providers = open_identity_providers(settings, base.clock)
+    stack.push_async_callback(providers.close)
+    return Federation(
+        base.database,
+        base.clock,
+        base.ids,
+        audit,
+        SignInAttempts(base.clock, base.ids, base.secrets),
+        ExternalAccounts(base.clock, base.ids, base.outbox, audit, mail),
+        sessions,
+        providers.by_name,
+        settings.redirect_uris,
+    )
+
+
+def _webhooks(
+    base: Foundation, audit: AuditLog, stack: AsyncExitStack
+) -> tuple[Webhooks, Deliveries, UsageWebhooks, LostSecrets]:
     settings, wakening = base.settings.webhooks, Wakening()
-    rules = AddressRules(allow_loopback=base.settings.webhook_loopback, allowed_networks=settings.allowed_networks)
+    rules = AddressRules(
+        "webhooks", allow_loopback=base.settings.webhook_loopback, allowed_networks=settings.allowed_networks
+    )
     sender = HttpSender(rules.check_address, timeout_seconds=settings.timeout_seconds)
     stack.push_async_callback(sender.close)
-    rate = CreditRate(base.settings.billing.credits_per_usd)
-    base.outbox.subscribe(WebhookConsumer(base.database, base.clock, rate, wakening))
+    disabling = Disabling(base.outbox, audit)
+    lost_secrets = LostSecrets(base.clock, base.ids, base.secrets, disabling)
+    rows = DeliveryRows(base.clock, CreditRate(base.settings.billing.credits_per_usd))
+    base.outbox.subscribe(WebhookConsumer(base.database, rows, wakening))
     deliveries = Deliveries(
         base.database,
         base.clock,
         base.secrets,
         sender,
-        base.outbox,
-        audit,
+        disabling,
         wakening,
         at_once=settings.deliveries_at_once,
         timeout_seconds=settings.timeout_seconds,
     )
-    return Webhooks(base.database, base.clock, base.ids, base.secrets, audit, rules, wakening), deliveries
+    webhooks = Webhooks(base.database, base.clock, base.ids, base.secrets, audit, rules, wakening)
+    return webhooks, deliveries, UsageWebhooks(rows, wakening), lost_secrets
+
+
+def _push(base: Foundation, audit: AuditLog, stack: AsyncExitStack) -> tuple[VapidKeyStore, PushSubscriptions, Pusher]:
+    settings = base.settings.push
+    rules = AddressRules(
+        "push",
+        allow_loopback=settings.allow_loopback,
+        allowed_networks=settings.allowed_networks,
+        field="endpoint",
+    )
+    sender = WebPush(
+        base.clock,
+        rules.check_address,
+        contact=base.settings.push_contact,
+        timeout_seconds=settings.timeout_seconds,
+    )
+    stack.push_async_callback(sender.close)
+    keys = VapidKeyStore(base.database, base.clock, base.secrets, audit)
+    subscriptions = PushSubscriptions(base.database, base.clock, base.ids, base.secrets, keys, rules)
+    pusher = Pusher(base.database, base.clock, base.secrets, keys, sender, ttl_seconds=settings.ttl_seconds)
+    return keys, subscriptions, pusher
 
 
 async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     settings, clock, ids, database = base.settings, base.clock, base.ids, base.database
     audit = AuditLog(database, clock)
-    identity = _identity(base, audit)
+    identity = _identity(base, audit, stack)
     rate = CreditRate(settings.billing.credits_per_usd)
     ledger = Ledger(database, clock, ids, audit)
     billing = Billing(database, ledger, rate, welcome_credits=settings.billing.welcome_credits)
@@ -264,6 +351,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     )
     base.outbox.subscribe(NoticeConsumer(notifications))
     postman = Postman(database, clock, identity.users, identity.mailer)
+    push_keys, push_subscriptions, pusher = _push(base, audit, stack)
     prices = PriceBook(database, clock, ids)
     charges = Charges(
         database,
@@ -278,6 +366,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     payment_books = PaymentBooks(database, clock, ids, base.outbox)
     price_list = PriceList(settings.payments, rate)
     payments = Payments(database, clock, ids, payment_provider, payment_books, price_list)
+    refunds = Refunds(database, clock, ids, payment_provider, payment_books, audit)
     limits = await stack.enter_async_context(open_limit_store(settings.limits, clock))
     objects = open_object_store(settings.files.store or (settings.data_dir.resolve() / "objects").as_uri(), ids)
     stack.push_async_callback(objects.close)
@@ -300,7 +389,8 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     generation = Generation(catalogue, prices, charges, router, provider, local_models, observer)
     live = LiveFeed(database, clock, base.fan_out)
     base.outbox.subscribe(LiveConsumer(live, LIVE_KINDS))
-    webhooks, deliveries = _webhooks(base, audit, stack)
+    webhooks, deliveries, usage_webhooks, lost_webhook_secrets = _webhooks(base, audit, stack)
+    usage_feed = UsageFeed(database, clock, rate, [UsageFollowers(clock, live), usage_webhooks])
     idempotency = IdempotencyKeys(database, clock)
     traffic = Traffic(base.metrics, clock)
     dispatcher = Dispatcher(database, base.outbox, clock)
@@ -315,14 +405,17 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         FileReconciler(database, clock, objects).schedule(),
         DeliveryLogPruner(database, clock).schedule(),
         PaymentReconciler(database, clock, payment_provider, payment_books).schedule(),
+        refunds.schedule(),
     ]
     keeper = every(clock, settings.billing.hold_seconds / 3, charges.extend_running)
     background = BackgroundWork(
         clock,
         {
-            "outbox": dispatcher.run,
+            **dispatcher.loops(),
             "notices": postman.run,
+            "pushes": pusher.run,
             "webhooks": deliveries.run,
+            "usage": usage_feed.run,
             "schedules": Scheduler(database, clock, jobs).run,
             "holds": keeper,
             "idempotency_keys": every(clock, EXTENDED_EVERY.total_seconds(), idempotency.extend_running),
@@ -350,6 +443,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         sessions=identity.sessions,
         api_keys=identity.api_keys,
         recovery=identity.recovery,
+        federation=identity.federation,
         signing_keys=identity.signing_keys,
         mailer=identity.mailer,
         credit_rate=rate,
@@ -358,6 +452,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         prices=prices,
         charges=charges,
         payments=payments,
+        refunds=refunds,
         files=files,
         catalogue=catalogue,
         router=router,
@@ -367,6 +462,11 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         activity=identity.activity,
         background=background,
         notifications=notifications,
+        push_keys=push_keys,
+        push_subscriptions=push_subscriptions,
         live=live,
         webhooks=webhooks,
+        lost_webhook_secrets=lost_webhook_secrets,
+        delegations=identity.delegations,
+        oauth_clients=identity.oauth_clients,
     )

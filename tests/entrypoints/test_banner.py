@@ -1,4 +1,4 @@
-"""What a starting server says of its mail."""
+"""What a starting server says of its mail and its payments."""
 
 from pathlib import Path
 
@@ -25,3 +25,26 @@ def test_where_mail_goes_is_said(tmp_path: Path, profile: Profile, mail: dict[st
     (line,) = (line for line in text.splitlines() if line.startswith("  mail"))
     assert said.format(data_dir=tmp_path) in line
     assert "secret-1" not in text
+
+
+@pytest.mark.parametrize(
+    ("payments", "stand_in", "said"),
+    [
+        ({}, None, ["none: nothing can be bought until payments.stripe_key is set"]),
+        ({"stripe_key": "sk_test_secret"}, None, ["through Stripe, in its test mode: no money moves"]),
+        ({"stripe_key": "rk_live_secret"}, None, ["through Stripe, for real money"]),
+        (
+            {"stripe_key": "sk_test_local"},
+            "http://127.0.0.1:9",
+            ["a stand-in of Stripe, http://127.0.0.1:9: no money moves", "CLOUDYARD_PAYMENTS__STRIPE_KEY=sk_test_..."],
+        ),
+    ],
+)
+def test_what_takes_the_payments_is_said(
+    tmp_path: Path, payments: dict[str, str], stand_in: str | None, said: list[str]
+) -> None:
+    text = banner(Settings(data_dir=tmp_path, payments=payments), "http://127.0.0.1:8000", stand_in)
+    lines = [line for line in text.splitlines() if line.startswith("  payments")]
+    for line, words in zip(lines, said, strict=True):
+        assert words in line
+    assert "secret" not in text

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,18 @@ def test_a_grant_reaches_the_wallet_and_the_books_stay_right(migrated: Run) -> N
     assert "The books are right" in verified.stdout
 
 
+def test_verification_compares_payments_with_the_ledger(migrated: Run, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(next(tmp_path.rglob("cloudyard.db")))) as connection, connection:
+        connection.execute(
+            "INSERT INTO payments "
+            "(id, user_id, fingerprint, payment_method, value_nanos, cents, state, closed, created_at, due_at) "
+            "VALUES ('paid', 'somebody', '', 'pm_card_visa', 10, 1, 'completed', 1, '2026-01-01', '2026-01-01')"
+        )
+    verified = migrated("ledger", "verify")
+    assert verified.returncode == 1
+    assert "payment:paid: the ledger does not say the same of the purchase" in verified.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -181,12 +194,13 @@ def test_a_key_of_an_added_model_is_stored_encrypted(migrated: Run, tmp_path: Pa
 
 @pytest.fixture
 def keyless(migrated: Run, tmp_path: Path) -> Run:
-    """Runs `cloudyard` where a signing key and a model's key are stored, and the key that encrypted them is lost."""
+    """Runs `cloudyard` where keys of every sort and a webhook are stored, and the key that encrypted them is lost."""
     added = migrated(
         "models", "add", "mine", "--base-url", "http://127.0.0.1:9/v1", "--input-usd", "1", "--api-key", "x"
     )
     assert added.returncode == 0, added.stderr
     asyncio.run(log_in(tmp_path / "data"))
+    asyncio.run(keep_webhook_and_push_key(tmp_path / "data"))
     (tmp_path / "data" / "encryption.key").unlink()
     return migrated
 
@@ -196,10 +210,16 @@ async def log_in(data_dir: Path) -> None:
         await services.sessions.login("root@localhost", "a good long one")
 
 
+async def keep_webhook_and_push_key(data_dir: Path) -> None:
+    async with open_services(Settings(data_dir=data_dir)) as services:
+        await services.webhooks.create("admin", url="https://example.com/hook", events=["user.created"])
+        await services.push_subscriptions.public_key()
+
+
 async def ended_sessions_and_acts(data_dir: Path) -> tuple[int, list[str]]:
     async with open_services(Settings(data_dir=data_dir)) as services, services.database.reading() as tx:
         ended = await tx.scalar(text("SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL"))
-        entries = await services.audit.list(limit=2)
+        entries = await services.audit.list(limit=4)
         return int(ended), sorted(entry.action for entry in entries)
 
 
@@ -225,12 +245,14 @@ def test_what_cannot_be_decrypted_is_shown_and_kept_until_somebody_agrees(keyles
     assert asked.returncode == 1
     assert re.search(r"signing key \S+: every session ends", asked.stdout)
     assert "key of the model mine, deployment upstream: enter it again" in asked.stdout
+    assert re.search(r"secret of the webhook \S+ to https://example.com/hook: it is disabled", one_line(asked.stdout))
+    assert "key of web push: every browser has to subscribe" in asked.stdout
     assert "discard-unreadable" in keyless("models", "list").stderr, "nothing was discarded"
 
     done = keyless("keys", "discard-unreadable", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "Discarded: 1 signing keys, 1 upstream keys." in done.stdout
-    acts = ["signing_key.discarded", "upstream_key.discarded"]
+    assert "Discarded: 1 signing keys, 1 upstream keys, 1 webhook secrets, 1 push keys." in one_line(done.stdout)
+    acts = ["push_key.discarded", "signing_key.discarded", "upstream_key.discarded", "webhook.disabled"]
     assert asyncio.run(ended_sessions_and_acts(tmp_path / "data")) == (1, acts)
     assert "mine" in keyless("models", "list").stdout, "the model is still there"
     asyncio.run(log_in(tmp_path / "data"))

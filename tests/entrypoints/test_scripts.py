@@ -35,7 +35,8 @@ TOOLS = ("bash", "cat", "dirname", "env", "id", "sed", "sha256sum")
 def checkout(tmp_path: Path) -> Path:
     """A copy of the scripts and of what they read, without an environment."""
     shutil.copytree(ROOT / "script", tmp_path / "script")
-    for name in ("pyproject.toml", "requirements.lock"):
+    (tmp_path / "clients/python").mkdir(parents=True)
+    for name in ("pyproject.toml", "requirements.lock", "clients/python/pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -82,7 +83,9 @@ def test_up_names_an_option_that_it_does_not_know(checkout: Path) -> None:
     assert done.stderr.startswith(f"{checkout}/script/up: --fast is no option.")
 
 
-@pytest.mark.parametrize("words", [("--port",), ("--port", "many"), ("--port=0",), ("--port", "70000")])
+@pytest.mark.parametrize(
+    "words", [("--port",), ("--port", "many"), ("--port=0",), ("--port", "08000"), ("--port", "70000")]
+)
 def test_up_refuses_what_is_no_port(checkout: Path, words: tuple[str, ...]) -> None:
     done = up(checkout, *words)
     assert done.returncode == 1

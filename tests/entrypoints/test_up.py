@@ -52,10 +52,21 @@ class Up:
         self._process.send_signal(sign)
         return self._process.wait(PATIENCE_SECONDS)
 
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs below the script."""
+        return psutil.Process(self._process.pid).children(recursive=True)
+
     def leftovers(self) -> list[str]:
         """Every process that still works on the data directory."""
         found = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
         return [" ".join(words) for words in found if str(self._data_dir) in words]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -87,23 +98,28 @@ def test_the_first_start_shows_everything_and_ctrl_c_leaves_nothing_behind(data_
     said = up.said()
     for words in ("Administrator: admin@localhost", "shown this once", "development profile", "Ready after"):
         assert words in said, words
+    assert "payments  a stand-in of Stripe" in said
     assert "Everything on this tour added up." in said
+    assert "skipped" not in said
     assert said.index("finished first") < said.index("Stopped.")
     assert up.leftovers() == []
 
-    again = Up(data_dir, "--no-tour")
+    again = Up(data_dir, "--no-tour", "--no-stripe")
     again.wait_until_serving()
     assert again.end(signal.SIGTERM) == 0, again.said()
     assert "Administrator" not in again.said()
     assert "An account" not in again.said()
+    assert "payments  none" in again.said()
 
 
 def test_even_a_killed_script_leaves_no_server_behind(data_dir: Path) -> None:
     up = Up(data_dir, "--no-tour")
     up.wait_until_serving()
-    assert up.leftovers() != []
+    running = up.processes()
+    assert any("cloudyard.testing.local_stripe" in process.cmdline() for process in running)
     up.end(signal.SIGKILL)
-    _until(lambda: up.leftovers() == [])
+    _until(lambda: not any(map(_is_alive, running)))
+    assert up.leftovers() == []
 
 
 def test_a_server_that_cannot_start_ends_the_script_with_its_reason(data_dir: Path) -> None:

@@ -9,6 +9,7 @@ from cloudyard.domains.ledger import InsufficientCredits
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.surfaces.aihub import AihubErrors
 from cloudyard.surfaces.neurogrid import NeurogridErrors
+from cloudyard.surfaces.oauth import OAuthErrors
 from cloudyard.surfaces.openai import OpenAIErrors
 from cloudyard.surfaces.pynode import PynodeErrors
 from cloudyard.testing.clock import ManualClock
@@ -21,6 +22,7 @@ RENDERERS: list[ErrorRenderer] = [
     PynodeErrors(),
     AihubErrors(ManualClock()),
     NeurogridErrors(ManualClock()),
+    OAuthErrors(),
 ]
 MESSAGE = "What happened, why, and what to do next."
 

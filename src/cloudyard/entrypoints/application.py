@@ -1,6 +1,7 @@
 """All surfaces as one ASGI application."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from cloudyard import __version__
 from cloudyard.domains.billing import Meter, Price, PriceMissing
@@ -8,12 +9,13 @@ from cloudyard.domains.inference import Model, WorkerState
 from cloudyard.entrypoints.readiness import readiness
 from cloudyard.entrypoints.surfaces import CLASSIC_PORTS, Surface, build_surfaces, limits_of
 from cloudyard.foundation.money import usd_from_nanos
-from cloudyard.surfaces import front, mcp
+from cloudyard.surfaces import front, mcp, oauth
 from cloudyard.web.errors import ProblemRenderer
 from cloudyard.web.gate import Gate, GateParts
 from cloudyard.web.health import Readiness
 from cloudyard.web.mount import Mount, SurfaceRouter
 from cloudyard.web.proxies import TrustedProxies
+from cloudyard.web.public_url import PublicUrl
 from cloudyard.wiring import Services
 
 MILLION = 1_000_000
@@ -30,8 +32,11 @@ def build_application(services: Services) -> SurfaceRouter:
     surfaces = build_surfaces(services, ready, uptime)
     parts = _gate_parts(services)
     mounts = [Mount(s.policy.name, s.policy.prefix, Gate(s.app, s.policy, s.renderer, parts)) for s in surfaces]
-    tools = _mcp(services)
-    mounts.append(Mount(mcp.POLICY.name, mcp.POLICY.prefix, Gate(tools, mcp.POLICY, ProblemRenderer(), parts)))
+    known = mcp.McpCredentials(services.sessions, services.delegations)
+    tools = _mcp(services, known)
+    guard = Gate(tools, mcp.POLICY, ProblemRenderer(), replace(parts, sessions=known))
+    mounts.append(Mount(mcp.POLICY.name, mcp.POLICY.prefix, guard))
+    mounts.extend(_authorization_server(services, parts))
     door = front.create_app(_front(services, ready, uptime, surfaces))
     return SurfaceRouter(
         mounts,
@@ -44,20 +49,41 @@ def build_application(services: Services) -> SurfaceRouter:
     )
 
 
-def _mcp(services: Services) -> mcp.McpApp:
+def _mcp(services: Services, credentials: mcp.McpCredentials) -> mcp.McpApp:
     return mcp.McpApp(
         mcp.McpServices(
             catalogue=services.catalogue,
             generation=services.generation,
             conversations=services.conversations,
             ledger=services.ledger,
+            files=services.files,
+            idempotency=services.idempotency,
             credit_rate=services.credit_rate,
             limits=limits_of(services),
+            credentials=credentials,
+            clock=services.clock,
             metrics=services.metrics,
             version=__version__,
+            public_url=PublicUrl(services.settings.server.public_url),
             origins=services.settings.cors_origins,
         )
     )
+
+
+def _authorization_server(services: Services, parts: GateParts) -> Sequence[Mount]:
+    """Its endpoints and its metadata. Any page may use them: they know no cookie, and nothing they answer is secret to
+    whoever could ask."""
+    own = oauth.OAuthServices(
+        sessions=services.sessions,
+        clients=services.oauth_clients,
+        delegations=services.delegations,
+        public_url=PublicUrl(services.settings.server.public_url),
+        resource_path=mcp.POLICY.prefix,
+        registration=services.settings.oauth.registration,
+    )
+    open_to_all = replace(parts, cors_origins=("*",), max_body_bytes=oauth.MOST_BODY_BYTES)
+    apps = ((oauth.POLICY, oauth.create_app(own)), (oauth.WELL_KNOWN_POLICY, oauth.create_metadata_app(own)))
+    return [Mount(p.name, p.prefix, Gate(app, p, oauth.OAuthErrors(), open_to_all)) for p, app in apps]
 
 
 def _gate_parts(services: Services) -> GateParts:

@@ -11,17 +11,23 @@ from cloudyard.foundation.settings import Settings
 
 DEVELOPMENT = "development profile: made easy for one's own machine, not meant for an open network"
 NO_MAIL = "none: passwords cannot be reset and addresses not be verified until mail.backend is set"
+NO_PAYMENTS = "none: nothing can be bought until payments.stripe_key is set; an administrator can grant credits"
+TEST_KEYS = ("sk_test_", "rk_test_")
 PRODUCTION = "production profile: nothing is made easy behind your back"
 
 
-def banner(settings: Settings, url: str) -> str:
-    """The start-up notice of a server that is reached at `url`. Shows no secret."""
+def banner(settings: Settings, url: str, stand_in: str | None = None) -> str:
+    """The start-up notice of a server that is reached at `url`. Shows no secret.
+
+    `stand_in` is where a stand-in of Stripe takes the payments, if one does.
+    """
     profile = DEVELOPMENT if settings.development else PRODUCTION
-    lines = [f"Cloudyard {__version__}, {profile}", *(f"  {name:<10}{value}" for name, value in _facts(settings, url))]
+    facts = _facts(settings, url, stand_in)
+    lines = [f"Cloudyard {__version__}, {profile}", *(f"  {name:<10}{value}" for name, value in facts)]
     return "\n".join(lines)
 
 
-def _facts(settings: Settings, url: str) -> Iterator[tuple[str, str]]:
+def _facts(settings: Settings, url: str, stand_in: str | None) -> Iterator[tuple[str, str]]:
     reach = "this machine only" if settings.server.host in ("127.0.0.1", "::1", "localhost") else "open to the network"
     yield "address", f"{url}  ({reach})"
     if settings.server.classic_ports:
@@ -29,6 +35,8 @@ def _facts(settings: Settings, url: str) -> Iterator[tuple[str, str]]:
     yield "data", str(settings.data_dir.resolve())
     yield "database", make_url(settings.database_url).render_as_string(hide_password=True)
     yield "mail", _mail(settings)
+    for line in _payments(settings, stand_in):
+        yield "payments", line
     aliases = document_aliases(settings)
     for model in dict.fromkeys(aliases.values()):
         names = ", ".join(alias for alias, of in aliases.items() if of == model)
@@ -43,3 +51,15 @@ def _mail(settings: Settings) -> str:
             return f"not sent, but written to {settings.data_dir.resolve() / 'mail'}"
         case "none":
             return NO_MAIL
+
+
+def _payments(settings: Settings, stand_in: str | None) -> Iterator[str]:
+    key = settings.payments.stripe_key
+    if stand_in is not None:
+        yield f"a stand-in of Stripe, {stand_in}: no money moves, and it forgets everything when it ends"
+        yield "to use Stripe's test mode instead, set CLOUDYARD_PAYMENTS__STRIPE_KEY=sk_test_... and start again"
+    elif key is None:
+        yield NO_PAYMENTS
+    else:
+        testing = key.get_secret_value().startswith(TEST_KEYS)
+        yield f"through Stripe, {'in its test mode: no money moves' if testing else 'for real money'}"

@@ -114,6 +114,7 @@ NAMES = {
     "PackageSettings": "package",
     "ModelSettings": "model",
     "DeploymentSettings": "deployment",
+    "SignInProviderSettings": "provider",
 }
 
 

@@ -17,8 +17,11 @@ from cloudyard.domains.identity import (
     Activity,
     ApiKeys,
     Cleanup,
+    ClientDocumentUnavailable,
     CredentialCache,
+    Delegations,
     MailConsumer,
+    OAuthClients,
     Passwords,
     Recovery,
     Sessions,
@@ -53,6 +56,9 @@ class IdentityParts:
     api_keys: ApiKeys
     recovery: Recovery
     cleanup: Cleanup
+    delegations: Delegations
+    clients: OAuthClients
+    documents: "KnownDocuments"
     dispatcher: Dispatcher
     mail_folder: Path
 
@@ -71,6 +77,21 @@ class IdentityParts:
             if found is not None:
                 return found[1]
         raise LookupError(f"no mail to {to} has a link to {page}")
+
+
+class KnownDocuments:
+    """Documents of applications as a test lays them out; what it did not is missing."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, bytes] = {}
+        self.reads = 0
+
+    async def read(self, url: str) -> bytes:
+        """The document of that address."""
+        self.reads += 1
+        if url not in self.at:
+            raise ClientDocumentUnavailable("There is nothing there.")
+        return self.at[url]
 
 
 def identity_parts(
@@ -93,6 +114,8 @@ def identity_parts(
     passwords = Passwords(min_length=settings.password_min_length, hasher=cheap_hasher())
     cache = CredentialCache(clock, life_seconds=settings.session_cache_seconds)
     activity = Activity(database, clock)
+    documents = KnownDocuments()
+    clients = OAuthClients(database, clock, ids, documents)
     mail = AccountMail(outbox, clock, ids, box, settings, link_base=LINK_BASE, available=mail_available)
     outbox.subscribe(MailConsumer(FileMailer(mail_folder, sender="Cloudyard <noreply@localhost>"), box, clock))
     return IdentityParts(
@@ -108,7 +131,10 @@ def identity_parts(
         sessions=Sessions(database, clock, ids, audit, passwords, tokens, cache, activity, settings),
         api_keys=ApiKeys(database, clock, ids, audit, cache),
         recovery=Recovery(database, clock, audit, passwords, mail, cache),
-        cleanup=Cleanup(database, clock, keys),
+        cleanup=Cleanup(database, clock, keys, clients),
+        delegations=Delegations(database, clock, ids, audit, tokens, cache, activity),
+        clients=clients,
+        documents=documents,
         dispatcher=Dispatcher(database, outbox, clock),
         mail_folder=mail_folder,
     )

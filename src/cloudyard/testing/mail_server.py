@@ -23,7 +23,7 @@ class MailServer(Controller):
 
     def factory(self) -> SMTP:
         """The server's side of one conversation."""
-        conversation: SMTP = super().factory()
+        conversation: SMTP = super().factory()  # type: ignore[no-untyped-call]
         self._conversations.append(conversation)
         return conversation
 
@@ -34,7 +34,7 @@ class MailServer(Controller):
 
     async def _hang_up(self) -> None:
         for conversation in self._conversations:
-            if conversation.transport is not None:
+            if isinstance(conversation.transport, asyncio.WriteTransport):
                 conversation.transport.abort()
         for _ in range(TURNS_TO_CLOSE):
             await asyncio.sleep(0)

@@ -90,11 +90,12 @@ def books_are_right(data_dir: Path, environment: Mapping[str, str] | None = None
 
 
 @asynccontextmanager
-async def signed_in(url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client that is signed in as the one test user, who is registered if need be."""
+async def signed_in(url: str, who: Mapping[str, str] = USER) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that is signed in as the one test user, who is registered if need be, or as the administrator."""
     async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
-        await client.post("/neurogrid/api/auth/register", json=USER)
-        credentials = {"identifier": USER["email"], "password": USER["password"]}
+        if who is USER:
+            await client.post("/neurogrid/api/auth/register", json=USER)
+        credentials = {"identifier": who["email"], "password": who["password"]}
         login = await client.post("/neurogrid/api/auth/login", json=credentials)
         client.headers["Authorization"] = f"Bearer {login.json()['data']['token']}"
         yield client

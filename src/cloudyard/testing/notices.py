@@ -2,16 +2,33 @@
 
 from dataclasses import dataclass, replace
 
+from cryptography.fernet import Fernet
+
+from cloudyard.backends.push import WebPush
+from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.identity import Mailer
-from cloudyard.domains.notifications import Category, Notice, NoticeConsumer, Notifications, Postman, Severity
+from cloudyard.domains.notifications import (
+    Category,
+    Notice,
+    NoticeConsumer,
+    Notifications,
+    Postman,
+    Pusher,
+    PushSubscriptions,
+    Severity,
+    VapidKeyStore,
+)
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Outbox
 from cloudyard.foundation.ids import Ids
+from cloudyard.foundation.outbound_addresses import AddressRules
+from cloudyard.foundation.secret_box import SecretBox
 from cloudyard.foundation.settings.notifications import NotificationSettings
 from cloudyard.testing.identity import IdentityParts
 
 DIGEST_SECONDS = 60.0
+TTL_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,39 @@ def notice_parts(
     notifications = Notifications(database, clock, ids, outbox, identity.users, settings, mail_available=mail_available)
     outbox.subscribe(NoticeConsumer(notifications))
     return NoticeParts(notifications, Postman(database, clock, identity.users, mailer))
+
+
+@dataclass(frozen=True, slots=True)
+class PushParts:
+    """Everything that web push consists of."""
+
+    keys: VapidKeyStore
+    subscriptions: PushSubscriptions
+    pusher: Pusher
+    sender: WebPush
+
+
+def push_parts(
+    database: Database,
+    clock: Clock,
+    ids: Ids,
+    *,
+    box: SecretBox | None = None,
+    allow_loopback: bool = True,
+    timeout_seconds: float = 10.0,
+    contact: str | None = "mailto:root@example.com",
+) -> PushParts:
+    """Build the services. A second call over the same database and box acts as another process."""
+    box = box or SecretBox([Fernet.generate_key().decode()])
+    rules = AddressRules("push", allow_loopback=allow_loopback, field="endpoint")
+    sender = WebPush(clock, rules.check_address, contact=contact, timeout_seconds=timeout_seconds)
+    keys = VapidKeyStore(database, clock, box, AuditLog(database, clock))
+    return PushParts(
+        keys=keys,
+        subscriptions=PushSubscriptions(database, clock, ids, box, keys, rules),
+        pusher=Pusher(database, clock, box, keys, sender, ttl_seconds=TTL_SECONDS),
+        sender=sender,
+    )
 
 
 _LOW = Notice(

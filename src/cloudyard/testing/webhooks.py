@@ -12,12 +12,23 @@ from cryptography.fernet import Fernet
 
 from cloudyard.backends.webhooks import HttpSender
 from cloudyard.domains.audit import AuditLog
-from cloudyard.domains.webhooks import AddressRules, Deliveries, DeliveryLogPruner, Wakening, WebhookConsumer, Webhooks
+from cloudyard.domains.webhooks import (
+    Deliveries,
+    DeliveryLogPruner,
+    DeliveryRows,
+    Disabling,
+    LostSecrets,
+    UsageWebhooks,
+    Wakening,
+    WebhookConsumer,
+    Webhooks,
+)
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Dispatcher, Outbox
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.money import CreditRate
+from cloudyard.foundation.outbound_addresses import AddressRules
 from cloudyard.foundation.secret_box import SecretBox
 
 
@@ -77,6 +88,8 @@ class WebhookParts:
     webhooks: Webhooks
     deliveries: Deliveries
     pruner: DeliveryLogPruner
+    usage: UsageWebhooks
+    lost_secrets: LostSecrets
     dispatcher: Dispatcher
     sender: HttpSender
     audit: AuditLog
@@ -102,9 +115,11 @@ def webhook_parts(
     """Build the services. A second call over the same database and box acts as another process."""
     box = box or SecretBox([Fernet.generate_key().decode()])
     audit, wakening = AuditLog(database, clock), Wakening()
-    rules = AddressRules(allow_loopback=allow_loopback)
+    rules = AddressRules("webhooks", allow_loopback=allow_loopback)
     sender = HttpSender(rules.check_address, timeout_seconds=timeout_seconds)
-    outbox.subscribe(WebhookConsumer(database, clock, CreditRate(100), wakening))
+    disabling = Disabling(outbox, audit)
+    rows = DeliveryRows(clock, CreditRate(100))
+    outbox.subscribe(WebhookConsumer(database, rows, wakening))
     return WebhookParts(
         webhooks=Webhooks(database, clock, ids, box, audit, rules, wakening),
         deliveries=Deliveries(
@@ -112,13 +127,14 @@ def webhook_parts(
             clock,
             box,
             sender,
-            outbox,
-            audit,
+            disabling,
             wakening,
             at_once=at_once,
             timeout_seconds=timeout_seconds,
         ),
         pruner=DeliveryLogPruner(database, clock),
+        usage=UsageWebhooks(rows, wakening),
+        lost_secrets=LostSecrets(clock, ids, box, disabling),
         dispatcher=Dispatcher(database, outbox, clock),
         sender=sender,
         audit=audit,

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import redis.asyncio as redis
 
 from cloudyard.backends.fan_out.memory import MemoryFanOut
-from cloudyard.backends.fan_out.valkey import ValkeyFanOut
+from cloudyard.backends.fan_out.valkey import CHANNEL, ValkeyFanOut
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.fan_out import MOST_WAITING, FanOut
 
@@ -51,6 +52,19 @@ async def test_a_slow_listener_is_told_that_it_missed_something(fan_out: FanOut)
         assert await slow.next(SOON) is None
         await fan_out.publish("mine", b"now")
         assert await slow.next(SOON) == b"now"
+
+
+async def test_what_others_say_on_the_same_server_stops_nobody(valkey_url: str) -> None:
+    fan_out = ValkeyFanOut(valkey_url, SystemClock())
+    stranger = redis.Redis.from_url(valkey_url)
+    async with fan_out.listen("mine") as listener:
+        await asyncio.wait_for(fan_out.subscribed(), SOON)
+        assert await listener.next(SOON) is None, "it begins by looking at the rows"
+        await stranger.publish(CHANNEL, b"\xff\xfe")
+        await fan_out.publish("mine", b"heard")
+        assert await listener.next(SOON) == b"heard"
+    await stranger.aclose()
+    await fan_out.close()
 
 
 async def test_processes_hear_each_other_through_valkey(valkey_url: str) -> None:

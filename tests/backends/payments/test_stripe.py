@@ -20,6 +20,9 @@ from cloudyard.domains.payments import (
     PaymentRefused,
     ProviderIntent,
     ProviderState,
+    RefundRefused,
+    Reversal,
+    ReversalKind,
 )
 from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.settings.payments import PaymentSettings
@@ -184,6 +187,39 @@ async def test_bad_days(odd: Odd, client: StripeProvider, status: int, body: Any
     with pytest.raises(error) as caught:
         await client.create(cents=1, payment_method="pm_1", payment_id="p", user_id="u")
     assert "sk_test" not in str(caught.value)
+
+
+async def test_a_refund_bears_our_id_out_and_back(odd: Odd, client: StripeProvider) -> None:
+    made = {"id": "re_1", "amount": 400, "status": "pending", "charge": "ch_1", "metadata": {"cloudyard_refund": "r-1"}}
+    odd.answers = [(200, made), (200, {"data": [made, {**made, "id": "re_2", "metadata": {}}]})]
+    reversal = await client.refund("ch_1", cents=400, refund_id="r-1")
+    assert reversal == Reversal("re_1", ReversalKind.REFUND, None, "ch_1", 400, returned=False, refund_id="r-1")
+    method, path, headers, body = odd.requests[0]
+    assert (method, path, headers["Idempotency-Key"]) == ("POST", "/v1/refunds", "r-1")
+    assert body == "charge=ch_1&amount=400&metadata%5Bcloudyard_refund%5D=r-1"
+    assert [each.refund_id for each in await client.refunds("ch_1")] == ["r-1", None]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, RefundRefused),
+        (402, RefundRefused),
+        (404, RefundRefused),
+        (401, PaymentRefused),
+        (403, PaymentRefused),
+        (409, PaymentProviderUnavailable),
+        (429, PaymentProviderUnavailable),
+        (500, PaymentProviderUnavailable),
+        (0, PaymentProviderUnavailable),
+    ],
+)
+async def test_only_what_stripe_will_never_refund_is_refused(
+    odd: Odd, client: StripeProvider, status: int, error: type[Exception]
+) -> None:
+    odd.answers = [(status, {"error": {"message": "Charge ch_1 has already been refunded."}})]
+    with pytest.raises(error):
+        await client.refund("ch_1", cents=400, refund_id="r-1")
 
 
 async def test_a_server_that_is_not_there(client: StripeProvider) -> None:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from cloudyard.backends.webhooks import HttpSender
-from cloudyard.domains.webhooks import AddressRules, Message, TargetForbidden, TargetUnreachable
+from cloudyard.domains.webhooks import Message, TargetUnreachable
+from cloudyard.foundation.outbound_addresses import AddressForbidden, AddressRules
 from cloudyard.testing.webhooks import Receiver, running_receiver
 
 HEADERS = {"Content-Type": "application/json"}
@@ -16,7 +17,7 @@ HEADERS = {"Content-Type": "application/json"}
 
 @asynccontextmanager
 async def sending(*, allow_loopback: bool, timeout: float = 5.0) -> AsyncIterator[HttpSender]:
-    sender = HttpSender(AddressRules(allow_loopback=allow_loopback).check_address, timeout_seconds=timeout)
+    sender = HttpSender(AddressRules("webhooks", allow_loopback=allow_loopback).check_address, timeout_seconds=timeout)
     try:
         yield sender
     finally:
@@ -58,7 +59,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def test_our_own_machine_is_not_reached_by_any_name(receiver: Receiver, host: str) -> None:
     url = receiver.url.replace("127.0.0.1", host)
     async with sending(allow_loopback=False) as sender:
-        with pytest.raises(TargetForbidden):
+        with pytest.raises(AddressForbidden):
             await sender.send(Message(url, HEADERS, b"{}"))
     assert receiver.posted == []
 

@@ -12,15 +12,18 @@ from pydantic import SecretStr
 
 from cloudyard.domains.identity import Role
 from cloudyard.foundation.settings import Settings
+from cloudyard.foundation.settings.payments import PaymentSettings
 from cloudyard.surfaces import aihub
 from cloudyard.testing.guarded import guarded
 from cloudyard.testing.installation import Installation, installation
+from cloudyard.testing.local_stripe import KEY
 from cloudyard.web.mount import SurfaceRouter
 from cloudyard.web.registration import register
 from cloudyard.wiring import Services
 
 PASSWORD = "securePassword123"
 ADMIN_EMAIL = "root@example.com"
+STRIPE_SECRET = "whsec_test"
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,18 @@ def build(services: Services) -> SurfaceRouter:
             users=services.users,
             sessions=services.sessions,
             recovery=services.recovery,
+            federation=services.federation,
+            public_url=services.settings.server.public_url,
             billing=services.billing,
             prices=services.prices,
             catalogue=services.catalogue,
             generation=services.generation,
             ledger=services.ledger,
             payments=services.payments,
+            refunds=services.refunds,
+            delegations=services.delegations,
             notifications=services.notifications,
+            push_subscriptions=services.push_subscriptions,
             live=services.live,
             webhooks=services.webhooks,
             credit_rate=services.credit_rate,
@@ -73,7 +81,16 @@ def settings_for(data_dir: Path, *, limits: bool = True) -> Settings:
         limits={"enabled": limits},
         mail={"backend": "file"},
         webhooks={"allow_loopback": True},
+        push={"allow_loopback": True},
     )
+
+
+def selling(settings: Settings, stripe_url: str) -> Settings:
+    """The same installation, selling credits through a Stripe at `stripe_url`."""
+    payments = PaymentSettings(
+        stripe_key=SecretStr(KEY), stripe_webhook_secret=SecretStr(STRIPE_SECRET), stripe_url=stripe_url
+    )
+    return settings.model_copy(update={"payments": payments})
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,14 @@ def test_pages_of_the_history(client: httpx2.Client, ann: Person, adjust: Adjust
         ("?limit=101", "limit"),
         ("?limit=1000000", "limit"),
         ("?limit=1.5", "limit"),
+        ("?type=hold", "type"),
+        ("?type=", "type"),
+        ("?since=yesterday", "since"),
+        ("?since=2026-02-30", "since"),
+        ("?since=2026-02-03T10:00:00", "since"),
+        ("?since=0001-01-01T00:00:00%2B01:00", "since"),
+        ("?until=", "until"),
+        ("?sort=amount", "sort"),
     ],
 )
 def test_bad_paging_is_refused(client: httpx2.Client, onlooker: Person, query: str, field: str) -> None:
@@ -105,6 +113,27 @@ def test_bad_paging_is_refused(client: httpx2.Client, onlooker: Person, query: s
     assert answer.status_code == 422
     assert error(answer)["code"] == "VALIDATION_ERROR"
     assert [detail["field"] for detail in error(answer)["details"]] == [field]
+
+
+def test_the_history_by_type_period_and_order(client: httpx2.Client, ann: Person, adjust: Adjust) -> None:
+    for number in (1, 2, 3):
+        assert adjust(ann.id, amount=number, type="adjustment").status_code == 200
+    oldest, *_, newest = history(client, ann, "?sort=createdAt")["data"]
+    assert (oldest["type"], oldest["amount"], newest["amount"]) == ("bonus", 1000, 3)
+    of_a_kind = history(client, ann, "?type=adjustment&limit=2&page=2")
+    assert [line["amount"] for line in of_a_kind["data"]] == [1]
+    assert (of_a_kind["pagination"]["total"], of_a_kind["pagination"]["totalPages"]) == (3, 2)
+    assert history(client, ann, "?type=purchase")["pagination"]["total"] == 0
+    for period, total in (
+        (f"?since={oldest['createdAt'][:10]}&until=9999-12-31", 4),
+        (f"?since={oldest['createdAt']}", 4),
+        (f"?until={oldest['createdAt']}", 0),
+        (f"?since={oldest['createdAt']}&type=bonus", 1),
+        ("?since=9999-12-31T23:59:59Z", 0),
+        ("?until=0001-01-01", 0),
+        ("?since=2000-01-01&until=1999-01-01", 0),
+    ):
+        assert history(client, ann, period)["pagination"]["total"] == total, period
 
 
 def test_nobody_sees_the_history_of_another(client: httpx2.Client, ann: Person, adjust: Adjust, join: Join) -> None:

@@ -9,16 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from aihub_people import Person, new_person, settings_for, stranger
-from pydantic import SecretStr
+from aihub_people import STRIPE_SECRET, Person, new_person, selling, settings_for, stranger
 
 from cloudyard.domains.billing import verify
 from cloudyard.entrypoints.application import build_application
-from cloudyard.foundation.settings.payments import PaymentSettings
 from cloudyard.testing.installation import Installation, installation
 from cloudyard.testing.local_stripe import KEY, local_stripe
 
-SECRET = "whsec_test"
 STARTER = {"packageId": "pkg_starter", "paymentMethodId": "pm_card_visa", "amount": 1000}
 WELCOME = 1000
 
@@ -36,10 +33,7 @@ def stripe() -> Iterator[Stripe]:
 def shop(tmp_path_factory: pytest.TempPathFactory, stripe: Stripe) -> Iterator[Installation]:
     """An installation that sells credits."""
     settings = settings_for(tmp_path_factory.mktemp("shop"), limits=False)
-    payments = PaymentSettings(
-        stripe_key=SecretStr(KEY), stripe_webhook_secret=SecretStr(SECRET), stripe_url=str(stripe.base_url)
-    )
-    with installation(settings.model_copy(update={"payments": payments}), build_application) as running:
+    with installation(selling(settings, str(stripe.base_url)), build_application) as running:
         yield running
 
 
@@ -67,7 +61,7 @@ def balance(web: httpx2.Client, buyer: Person) -> Any:
     return web.get("/api/credits/balance", headers=buyer.headers).json()["data"]["balance"]
 
 
-def event(shop: Installation, kind: str, about: dict[str, Any], *, age: int = 0, secret: str = SECRET) -> int:
+def event(shop: Installation, kind: str, about: dict[str, Any], *, age: int = 0, secret: str = STRIPE_SECRET) -> int:
     """Send an event as Stripe does; the status of the answer."""
     body = json.dumps({"id": "evt_1", "object": "event", "type": kind, "data": {"object": about}}).encode()
     signed_at = int(time.time()) - age
@@ -125,6 +119,8 @@ def test_a_free_amount_costs_its_value(web: httpx2.Client, buyer: Person, buy: B
         ({"packageId": None, "amount": None}, 422, "packageId"),
         ({"packageId": "no-such-package"}, 404, "packageId"),
         ({"paymentMethodId": ""}, 422, "paymentMethodId"),
+        ({"paymentMethodId": "visa"}, 422, "paymentMethodId"),
+        ({"paymentMethodId": "pm_\u00ed"}, 422, "paymentMethodId"),
         ({"paymentMethodId": "pm_123"}, 422, "paymentMethodId"),
         ({"paymentMethodId": "pm_card_chargeCustomerFail"}, 402, "paymentMethodId"),
     ],

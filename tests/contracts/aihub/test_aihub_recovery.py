@@ -1,11 +1,10 @@
 """Forgotten, reset and changed passwords, and the profile (Authentication and User Endpoints of the document)."""
 
-import re
-import time
 from typing import Any
 
 import httpx2
 import pytest
+from aihub_mail import mailed_token
 from aihub_people import PASSWORD, Person, stranger
 
 from cloudyard.testing.installation import Installation
@@ -29,23 +28,6 @@ def error(answer: httpx2.Response) -> dict[str, Any]:
 
 def fields(answer: httpx2.Response) -> list[str]:
     return [detail["field"] for detail in error(answer)["details"]]
-
-
-def reset_tokens(server: Installation, email: str) -> list[str]:
-    folder = server.services.settings.data_dir / "mail"
-    letters = [file.read_text() for file in folder.glob("*.eml")]
-    found = [re.search(r"/reset-password\?token=([\w.~-]+)", letter) for letter in letters if email in letter]
-    return [match[1] for match in found if match is not None]
-
-
-def mailed_token(server: Installation, email: str) -> str:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        tokens = reset_tokens(server, email)
-        if tokens:
-            return tokens[-1]
-        time.sleep(0.05)
-    raise AssertionError("no reset mail came")
 
 
 def log_in(client: httpx2.Client, email: str, password: str) -> httpx2.Response:

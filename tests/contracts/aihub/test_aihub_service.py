@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from aihub_people import PASSWORD, Person, build, settings_for, stranger
+from aihub_people import PASSWORD, Person, build, selling, settings_for, stranger
 
 from cloudyard.testing.fuzzing import fuzz
 from cloudyard.testing.installation import Installation, installation
+from cloudyard.testing.local_stripe import local_stripe
 
 ROUTES = {
     ("POST", "/api/auth/register"),
@@ -19,9 +20,17 @@ ROUTES = {
     ("POST", "/api/auth/logout"),
     ("POST", "/api/auth/forgot-password"),
     ("POST", "/api/auth/reset-password"),
+    ("GET", "/api/auth/providers"),
+    ("GET", "/api/auth/google"),
+    ("GET", "/api/auth/google/callback"),
+    ("GET", "/api/auth/oidc/{provider}"),
+    ("GET", "/api/auth/oidc/{provider}/callback"),
+    ("POST", "/api/auth/exchange"),
     ("GET", "/api/users/me"),
     ("PUT", "/api/users/me"),
     ("PUT", "/api/users/me/password"),
+    ("GET", "/api/users/me/applications"),
+    ("DELETE", "/api/users/me/applications/{application_id}"),
     ("GET", "/api/credits/balance"),
     ("GET", "/api/credits/history"),
     ("GET", "/api/credits/packages"),
@@ -34,10 +43,20 @@ ROUTES = {
     ("PUT", "/api/notifications/read-all"),
     ("GET", "/api/notifications/settings"),
     ("PUT", "/api/notifications/settings"),
+    ("GET", "/api/notifications/push/key"),
+    ("GET", "/api/notifications/push/subscriptions"),
+    ("POST", "/api/notifications/push/subscriptions"),
+    ("DELETE", "/api/notifications/push/subscriptions/{subscription_id}"),
     ("GET", "/api/admin/users"),
     ("GET", "/api/admin/users/{user_id}"),
     ("PUT", "/api/admin/users/{user_id}"),
     ("GET", "/api/admin/metrics"),
+    ("GET", "/api/admin/payments"),
+    ("GET", "/api/admin/payments/{payment_id}"),
+    ("POST", "/api/admin/payments/{payment_id}/refund"),
+    ("GET", "/api/admin/payments"),
+    ("GET", "/api/admin/payments/{payment_id}"),
+    ("POST", "/api/admin/payments/{payment_id}/refund"),
     ("POST", "/api/admin/users/{user_id}/credits/adjust"),
     ("GET", "/api/admin/webhooks"),
     ("POST", "/api/admin/webhooks"),
@@ -51,7 +70,7 @@ ROUTES = {
     ("POST", "/api/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/replay"),
 }
 
-LOGINS = {"/api/auth/login", "/api/auth/refresh"}
+LOGINS = {"/api/auth/login", "/api/auth/refresh", "/api/auth/exchange"}
 
 
 def error(answer: httpx2.Response) -> dict[str, Any]:
@@ -243,7 +262,8 @@ def test_documents_have_no_limit(client: httpx2.Client) -> None:
 
 
 def test_no_request_that_the_description_allows_breaks_the_server(tmp_path: Path) -> None:
-    with installation(settings_for(tmp_path / "data", limits=False), build) as running:
+    settings = settings_for(tmp_path / "data", limits=False)
+    with local_stripe() as stripe, installation(selling(settings, stripe), build) as running:
         admin = running.run(running.services.users.find_by_email("root@example.com"))
         _, key = running.run(running.services.api_keys.create(admin.id, name="fuzzing"))
         fuzz(
@@ -252,5 +272,5 @@ def test_no_request_that_the_description_allows_breaks_the_server(tmp_path: Path
             key=key,
             examples=15,
             logins=LOGINS,
-            without=["/api/credits/purchase"],
+            without=["/api/auth/google", "/api/auth/oidc/{provider}"],
         )

@@ -1,18 +1,16 @@
 """Whatever is changed behind the ledger's back, verification reports it."""
 
 import re
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import Connection, event
 
 from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, Usage, verify
 from cloudyard.testing.factories import Books
+from cloudyard.testing.tampering import spoil
 
 CALL = Meter.CALL
 
@@ -29,6 +27,8 @@ NO_HOLD = "transaction: its hold is missing"
 STATEMENT = "user: the statement does not add up to what the user owns"
 NO_WALLET = "user: there is a statement, but no wallet"
 LINE = "user: a line of the statement is not what was posted"
+PLACE = "user: the place of a line in the statement is wrong"
+TOTAL = "kind: its total is not that of its lines"
 RATING = "usage: what was charged is not what its price version says"
 RECORD = "usage: it does not belong to a captured hold of its user, its key and its transaction"
 NO_RECORD = "hold: it was captured without a usage record"
@@ -143,6 +143,13 @@ DEEDS: dict[str, tuple[str, list[str]]] = {
     "the balance in a line": (LINE, [f"{LINES} balance_nanos = 1 WHERE user_id = ':user' AND number = 1"]),
     "the kind of a line": (LINE, [f"{LINES} kind = 'bonus' WHERE user_id = ':user' AND number = 2"]),
     "the transaction of a line": (LINE, [f"{LINES} transaction_id = 'other' WHERE user_id = ':user' AND number = 2"]),
+    "the place of a line": (PLACE, ["UPDATE ledger_statement_places SET number = 2 WHERE user_id = ':user'"]),
+    "a place deleted": (PLACE, ["DELETE FROM ledger_statement_places WHERE user_id = ':user' AND series = 'others'"]),
+    "a place of no line": (PLACE, ["INSERT INTO ledger_statement_places VALUES (':user', 'refund', 1, 2)"]),
+    "a total": (TOTAL, ["UPDATE ledger_statement_totals SET amount_nanos = amount_nanos + 1"]),
+    "a number of lines": (TOTAL, ["UPDATE ledger_statement_totals SET lines = 1"]),
+    "a total deleted": (TOTAL, ["DELETE FROM ledger_statement_totals"]),
+    "a total of nothing": (TOTAL, ["INSERT INTO ledger_statement_totals VALUES ('refund', 1, 1)"]),
     "what was used": (RATING, ["UPDATE usage_records SET quantities = '{\"call\": 5}'"]),
     "what was used, in words": (RATING, ['UPDATE usage_records SET quantities = \'{"call": "four"}\'']),
     "what was used, as a list": (RATING, ["UPDATE usage_records SET quantities = '[4]'"]),
@@ -203,40 +210,6 @@ async def scene(books: Books) -> Scene:
     released = await books.open(user, price, {CALL: 3}, payer=payer)
     await books.charges.release(released, "Not served")
     return Scene(books, user, other, captured, released, await books.open(user, price, {CALL: 5}, payer=payer))
-
-
-async def spoil(url: str, statements: list[str]) -> None:
-    """Change rows as an administrator of the database can: triggers dropped, keys and checks switched off."""
-    if url.startswith("sqlite"):
-        _spoil_file(Path(url.removeprefix("sqlite:///")), statements)
-    else:
-        await _spoil_server(url, statements)
-
-
-def _spoil_file(file: Path, statements: list[str]) -> None:
-    with closing(sqlite3.connect(file)) as connection, connection:
-        for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            connection.execute(f"DROP TRIGGER {trigger}")
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        for statement in statements:
-            connection.execute(statement)
-
-
-async def _spoil_server(url: str, statements: list[str]) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        triggers = "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal"
-        rules = (
-            "SELECT conname, conrelid::regclass::text FROM pg_constraint WHERE contype IN ('c', 'f') AND conrelid <> 0"
-        )
-        for name, table in await connection.fetch(triggers):
-            await connection.execute(f"DROP TRIGGER {name} ON {table}")
-        for name, table in await connection.fetch(rules):
-            await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize(("problem", "statements"), DEEDS.values(), ids=DEEDS)

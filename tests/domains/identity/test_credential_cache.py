@@ -53,6 +53,19 @@ async def test_a_credential_is_looked_up_once_in_its_life(
     assert directory.calls == 2
 
 
+async def test_what_is_known_in_one_realm_is_unknown_in_every_other(
+    cache: CredentialCache, directory: Directory
+) -> None:
+    assert await cache.resolve("token", directory.look_up, realm=b"mcp") == _principal()
+    assert cache.get("token", realm=b"mcp") == _principal()
+    for other in ("token", "tokenmcp", "token\x00mcp"):
+        assert cache.get(other) is None
+    await cache.resolve("token", directory.look_up)
+    assert directory.calls == 2
+    cache.forget("ada")
+    assert cache.get("token") is cache.get("token", realm=b"mcp") is None
+
+
 async def test_nothing_is_remembered_beyond_its_expiry(cache: CredentialCache, clock: ManualClock) -> None:
     async def soon() -> Verified:
         return Verified(_principal(), clock.now() + timedelta(seconds=0.5))

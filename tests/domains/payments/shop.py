@@ -1,5 +1,6 @@
 """A shop: payments over a database, at a real server of Stripe's API whose answers and events a test may lose."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from sqlalchemy import select
 
 from cloudyard.backends.payments import stripe_signature
 from cloudyard.backends.payments.stripe import StripeProvider
+from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.payments import (
     Notice,
     Order,
@@ -21,6 +23,8 @@ from cloudyard.domains.payments import (
     Payments,
     PriceList,
     ProviderIntent,
+    RefundRefused,
+    Refunds,
     Reversal,
 )
 from cloudyard.domains.payments.models import payments
@@ -37,16 +41,21 @@ VISA = "pm_card_visa"
 DECLINED = "pm_card_chargeCustomerFail"
 AUTHENTICATED = "pm_card_authenticationRequired"
 AUTHENTICATED_DECLINED = "pm_card_authenticationRequiredChargeDeclined"
-STARTER = 1000 * 10_000_000
+STARTER_CENTS = 1000
+STARTER = STARTER_CENTS * 10_000_000
 
 
 class LossyProvider:
-    """Stripe over a bad line: a request named in `lost` never arrives, the answer of one in `unanswered` is lost."""
+    """Stripe over a bad line: a request named in `lost` never arrives, the answer of one in `unanswered` is lost,
+    what is in `refused` Stripe does not do, and who sends what is in `dies_at` does not live to see it arrive.
+    """
 
     def __init__(self, provider: StripeProvider) -> None:
         self._provider = provider
         self.lost: set[str] = set()
         self.unanswered: set[str] = set()
+        self.refused: set[str] = set()
+        self.dies_at: set[str] = set()
         self.created: list[str] = []
 
     async def ping(self) -> None:
@@ -76,7 +85,19 @@ class LossyProvider:
         self._fail_if("cancel", self.unanswered)
         return intent
 
+    async def refund(self, charge_id: str, *, cents: int, refund_id: str) -> Reversal:
+        self._fail_if("refund", self.lost)
+        if "refund" in self.dies_at:
+            raise asyncio.CancelledError
+        gone = sum(each.cents for each in await self._provider.refunds(charge_id))
+        if "refund" in self.refused or gone + cents > STARTER_CENTS:  # localstripe refunds more than was paid
+            raise RefundRefused("Stripe does not refund this: it is more than what is left of the charge.")
+        reversal = await self._provider.refund(charge_id, cents=cents, refund_id=refund_id)
+        self._fail_if("refund", self.unanswered)
+        return reversal
+
     async def refunds(self, charge_id: str) -> Sequence[Reversal]:
+        self._fail_if("refunds", self.lost)
         return await self._provider.refunds(charge_id)
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
@@ -114,6 +135,7 @@ class Shop:
     books: Books
     provider: LossyProvider
     payments: Payments
+    refunds: Refunds
     reconciler: PaymentReconciler
     stripe: httpx2.Client
     listener: Listener
@@ -179,6 +201,7 @@ def open_shop(database: Database, clock: ManualClock, stripe_url: str) -> Shop:
         books=books,
         provider=provider,
         payments=Payments(database, clock, ids, provider, payment_books, PriceList(settings, books.rate)),
+        refunds=Refunds(database, clock, ids, provider, payment_books, AuditLog(database, clock)),
         reconciler=PaymentReconciler(database, clock, provider, payment_books),
         stripe=httpx2.Client(base_url=stripe_url, headers={"Authorization": f"Bearer {KEY}"}),
         listener=listener,

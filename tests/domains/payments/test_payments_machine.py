@@ -14,8 +14,14 @@ from shop import AUTHENTICATED, AUTHENTICATED_DECLINED, DECLINED, STARTER, VISA,
 from sqlalchemy import select
 
 from cloudyard.domains.ledger.models import accounts, transactions
-from cloudyard.domains.payments import PaymentFailed, PaymentProviderUnavailable
-from cloudyard.domains.payments.models import payment_reversals
+from cloudyard.domains.payments import (
+    NotRefundable,
+    PaymentFailed,
+    PaymentProviderUnavailable,
+    RefundRefused,
+    verify_payments,
+)
+from cloudyard.domains.payments.models import payment_refunds, payment_reversals
 from cloudyard.foundation.database import Database
 from cloudyard.testing.clock import ManualClock
 
@@ -26,7 +32,7 @@ NANOS_PER_CENT = 10_000_000
 
 picks = st.integers(0, 1000)
 cards = st.sampled_from([VISA, VISA, DECLINED, AUTHENTICATED, AUTHENTICATED_DECLINED])
-troubles = st.sets(st.sampled_from(["create", "confirm", "cancel", "retrieve"]), max_size=2)
+troubles = st.sets(st.sampled_from(["create", "confirm", "cancel", "retrieve", "refund", "refunds"]), max_size=2)
 
 
 class PaymentsMachine(RuleBasedStateMachine):
@@ -38,6 +44,7 @@ class PaymentsMachine(RuleBasedStateMachine):
         self.shop = shop
         self.user = self.run(shop.books.user())
         self.orders: list[tuple[str, str]] = []
+        self.wishes: list[tuple[str, int | None, str]] = []
         self.spent = 0
         shop.sent.clear()
         shop.provider.created.clear()
@@ -97,6 +104,18 @@ class PaymentsMachine(RuleBasedStateMachine):
             if told:
                 self.run(self.shop.event("charge.refunded", event))
 
+    @rule(which=picks, cents=st.sampled_from([None, 1, 333, 1000]), lost=troubles, unanswered=troubles)
+    def an_administrator_refunds(self, which: int, cents: int | None, lost: set[str], unanswered: set[str]) -> None:
+        completed = [row.id for row in self.payments() if row.state == "completed"]
+        if completed:
+            self.wishes.append((completed[which % len(completed)], cents, self.shop.books.ids.new()))
+            self.ask_for_refund(-1, lost, unanswered)
+
+    @rule(which=picks, lost=troubles, unanswered=troubles)
+    def an_administrator_asks_again(self, which: int, lost: set[str], unanswered: set[str]) -> None:
+        if self.wishes:
+            self.ask_for_refund(which % len(self.wishes), lost, unanswered)
+
     @rule(which=picks, status=st.sampled_from(["warning_needs_response", "needs_response", "won", "lost"]))
     def dispute(self, which: int, status: str) -> None:
         paid = [i for i in self.intents() if i["status"] == "succeeded"]
@@ -117,6 +136,7 @@ class PaymentsMachine(RuleBasedStateMachine):
         self.shop.clock.advance(seconds)
         self.shop.provider.unanswered = unanswered
         self.run(self.shop.reconciler.run())
+        self.run(self.shop.refunds.settle_due())
         self.shop.provider.unanswered = set()
 
     @invariant()
@@ -153,12 +173,38 @@ class PaymentsMachine(RuleBasedStateMachine):
             if json.loads(body)["type"].startswith("payment_intent."):
                 assert self.balance(f"wallet:{self.user}") == before
         self.credits_are_what_the_completed_payments_bought()
+        self.each_refund_was_made_once()
         assert self.run(self.shop.books.discrepancies()) == []
+        assert self.run(self.discrepancies()) == []
         heard = self.run(self.shop.heard())
         assert heard.count("payment.completed") == heard.count("credit.purchased")
         completed = [e.payload["payment_id"] for e in self.shop.listener.heard if e.kind == "payment.completed"]
         assert len(completed) == len(set(completed))
         assert {row.id for row in rows if row.state == "completed"} <= set(completed)
+
+    def ask_for_refund(self, which: int, lost: set[str], unanswered: set[str]) -> None:
+        payment_id, cents, key = self.wishes[which]
+        self.shop.provider.lost, self.shop.provider.unanswered = lost, unanswered
+        wish = {"actor": "root", "reason": "Asked for", "cents": cents, "key": key}
+        try:
+            self.run(self.shop.refunds.refund(payment_id, **wish))
+        except (NotRefundable, RefundRefused, PaymentProviderUnavailable):
+            pass
+        finally:
+            self.shop.provider.lost, self.shop.provider.unanswered = set(), set()
+
+    def each_refund_was_made_once(self) -> None:
+        rows = [row for row in self.rows(select(payment_refunds)) if row.payment_id not in self.known]
+        charges = {row.id: row.charge_id for row in self.payments()}
+        for row in rows:
+            query = {"charge": charges[row.payment_id], "limit": "100"}
+            found = self.shop.stripe.get("/v1/refunds", params=query).json()["data"]
+            made = [each for each in found if each["metadata"].get("cloudyard_refund") == row.id]
+            assert (row.state, [each["amount"] for each in made]) in [("completed", [row.cents]), ("failed", [])]
+
+    async def discrepancies(self) -> list[Any]:
+        async with self.shop.database.reading() as tx:
+            return list(await tx.run_sync(verify_payments))
 
     def order(self, which: int, lost: set[str], unanswered: set[str]) -> None:
         key, card = self.orders[which]

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from cloudyard.domains.webhooks import Attempt, Delivery, DeliveryFilter, DeliveryState
-from cloudyard.domains.webhooks.delivering import DISABLED_AFTER, PAUSES, WEBHOOK_DISABLED
+from cloudyard.domains.webhooks import WEBHOOK_DISABLED, Attempt, Delivery, DeliveryFilter, DeliveryState
 from cloudyard.domains.webhooks.models import webhook_deliveries, webhook_endpoints
+from cloudyard.domains.webhooks.outcomes import DISABLED_AFTER, PAUSES
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Delivered, Outbox
 from cloudyard.foundation.ids import SystemIds

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from cloudyard.foundation.database import Database
-from cloudyard.foundation.durable import Delivered, Dispatcher, Event, Outbox
+from cloudyard.foundation.durable import BackgroundWork, Delivered, Dispatcher, Event, Outbox
 from cloudyard.foundation.durable.outbox import ATTEMPTS_BEFORE_DEAD, BATCH, LEASE, outbox_deliveries, outbox_events
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.waiting import until
@@ -299,7 +299,7 @@ async def test_the_loop_is_woken_by_a_commit_and_finds_what_others_wrote(
     database: Database, outbox: Outbox, listener: Listener, clock: ManualClock
 ) -> None:
     patient = Dispatcher(database, outbox, clock, poll_seconds=3600)
-    loop = asyncio.create_task(patient.run())
+    loop = asyncio.create_task(patient.run(listener.name))
     await asyncio.sleep(0.05)
     await emit(database, outbox, changed(1))
     await until(lambda: listener.heard == [1])
@@ -308,11 +308,31 @@ async def test_the_loop_is_woken_by_a_commit_and_finds_what_others_wrote(
 
     elsewhere = Outbox(clock)
     elsewhere.subscribe(listener)
-    loop = asyncio.create_task(Dispatcher(database, outbox, clock, poll_seconds=0.02).run())
+    loop = asyncio.create_task(Dispatcher(database, outbox, clock, poll_seconds=0.02).run(listener.name))
     await emit(database, elsewhere, changed(2, "thing:2"))
     await until(lambda: listener.heard == [1, 2])
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_a_slow_consumer_holds_up_no_other(
+    database: Database, outbox: Outbox, listener: Listener, clock: ManualClock
+) -> None:
+    @dataclass
+    class Hanging:
+        name: str = "hanging"
+        kinds: frozenset[str] = frozenset({"changed"})
+
+        async def handle(self, event: Delivered) -> None:
+            await asyncio.Event().wait()
+
+    outbox.subscribe(Hanging())
+    work = BackgroundWork(clock, Dispatcher(database, outbox, clock, poll_seconds=3600).loops())
+    work.start()
+    for number in (1, 2, 3):
+        await emit(database, outbox, changed(number, f"thing:{number}"))
+        await until(lambda heard=number: listener.heard[-1:] == [heard])
+    await work.stop()
 
 
 async def test_old_events_are_forgotten_once_everyone_has_got_them(

@@ -122,6 +122,20 @@ async def test_the_scheduler_runs_for_ever(database: Database, clock: ManualCloc
         await running
 
 
+async def test_a_job_that_hangs_holds_up_no_other(database: Database, clock: ManualClock) -> None:
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    job = Job()
+    jobs = [Schedule("hanging", MINUTE, hangs), Schedule("sound", timedelta(seconds=2), job.run)]
+    running = asyncio.create_task(Scheduler(database, clock, jobs).run())
+    while job.runs < 3:
+        await ticks(clock, 1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_a_loop_that_fails_is_restarted_after_a_growing_pause(clock: ManualClock) -> None:
     starts: list[float] = []
 

@@ -20,6 +20,14 @@ async def test_requests_of_the_day_are_counted_over_every_surface() -> None:
     assert day.mean_seconds == pytest.approx(1.0)
 
 
+async def test_how_long_a_websocket_stays_open_is_no_measure_of_speed() -> None:
+    metrics = Metrics()
+    traffic = Traffic(metrics, ManualClock())
+    metrics.http_request("aihub", "/ws", "WEBSOCKET", 101, 3600.0)
+    metrics.http_request("aihub", "/api/users/me", "GET", 200, 0.5)
+    assert traffic.today() == Day(1, 0.5, 0.0)
+
+
 async def test_a_new_day_begins_at_nothing() -> None:
     metrics, clock = Metrics(), ManualClock()
     traffic = Traffic(metrics, clock)

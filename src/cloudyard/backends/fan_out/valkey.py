@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 CHANNEL = "cloudyard:fan-out"
 TIMEOUT_SECONDS = 1.0
 PAUSE_SECONDS = 1.0
+HEALTH_CHECK_SECONDS = 10
+"""A connection that broke without a word is noticed by this."""
 SEPARATOR = b"\x00"
 
 
@@ -27,7 +29,12 @@ class ValkeyFanOut:
     def __init__(self, url: str, clock: Clock) -> None:
         self._clock = clock
         self._here = MemoryFanOut()
-        self._server = redis.Redis.from_url(url, socket_connect_timeout=TIMEOUT_SECONDS)
+        self._server = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_keepalive=True,
+            health_check_interval=HEALTH_CHECK_SECONDS,
+        )
         self._subscribed = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
@@ -70,10 +77,13 @@ class ValkeyFanOut:
     async def _read_until_broken(self) -> None:
         async with self._server.pubsub(ignore_subscribe_messages=False) as channel:
             await channel.subscribe(CHANNEL)
-            async for message in channel.listen():
+            while True:
+                message = await channel.get_message(timeout=HEALTH_CHECK_SECONDS)
+                if message is None:
+                    continue
                 if message["type"] == "subscribe":
                     self._subscribed.set()
                     self._here.missed()
                 elif message["type"] == "message":
                     topic, _, body = message["data"].partition(SEPARATOR)
-                    self._here.deliver(topic.decode(), body)
+                    self._here.deliver(topic.decode(errors="replace"), body)  # it may be none of ours

@@ -31,6 +31,10 @@ class AbsentProvider:
         """Refuses."""
         _refuse()
 
+    async def refund(self, charge_id: str, *, cents: int, refund_id: str) -> Reversal:
+        """Refuses."""
+        _refuse()
+
     async def refunds(self, charge_id: str) -> Sequence[Reversal]:
         """Refuses."""
         _refuse()

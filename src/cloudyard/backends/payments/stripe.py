@@ -1,6 +1,6 @@
 """Stripe behind the `PaymentProvider` port.
 
-Five calls of its API over aiohttp. The version is pinned to one whose PaymentIntents take cards unless told otherwise,
+Six calls of its API over aiohttp. The version is pinned to one whose PaymentIntents take cards unless told otherwise,
 so that none of them sends the buyer to another page (Stripe API changelog, 2022-11-15; from 2023-08-16 on it is the
 dashboard that decides).
 """
@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from cloudyard.backends.payments import stripe_signature
-from cloudyard.backends.payments.stripe_objects import Event, Failure, Intent, Problem, RefundList
+from cloudyard.backends.payments.stripe_objects import OUR_REFUND, Event, Failure, Intent, Problem, Refund, RefundList
 from cloudyard.domains.payments import (
     ForgedPaymentEvent,
     Notice,
@@ -24,6 +24,7 @@ from cloudyard.domains.payments import (
     PaymentRefused,
     ProviderIntent,
     ProviderState,
+    RefundRefused,
     Reversal,
 )
 from cloudyard.foundation.errors import DomainError, FeatureUnavailable
@@ -33,6 +34,7 @@ API_VERSION = "2022-11-15"
 MOST_REFUNDS = "100"
 RETRY_SECONDS = 5.0
 WORTH_ANOTHER_TRY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
+NEVER_REFUNDED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND})
 KEY_TROUBLE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 T = TypeVar("T")
@@ -84,6 +86,17 @@ class StripeProvider:
         """Cancel; an intent that was paid in the meantime comes back as paid."""
         status, body = await self._send("POST", f"{_path(intent_id)}/cancel", key=key)
         return await self._stands(intent_id, status, body)
+
+    async def refund(self, charge_id: str, *, cents: int, refund_id: str) -> Reversal:
+        """A refund that bears our id of it; what Stripe does not refund is refused with its words."""
+        form = {"charge": charge_id, "amount": str(cents), f"metadata[{OUR_REFUND}]": refund_id}
+        status, body = await self._send("POST", "/v1/refunds", form=form, key=refund_id)
+        if status == HTTPStatus.OK:
+            return _decoded(body, Refund).read()
+        problem = _problem(body)
+        if status in NEVER_REFUNDED:
+            raise RefundRefused(f"Stripe does not refund this: {problem.message or 'no reason given'}.")
+        raise _failure(status, problem)
 
     async def refunds(self, charge_id: str) -> Sequence[Reversal]:
         """The refunds of a charge, of which Stripe allows fewer than a page."""

@@ -23,6 +23,8 @@ NOT_GOING = frozenset({"failed", "canceled"})
 WON = "won"
 WARNING = "warning_"
 """An inquiry, which has moved no money yet."""
+OUR_REFUND = "cloudyard_refund"
+"""The metadata in which a refund that was asked for here keeps our id of it."""
 FUNDS_BACK = "charge.dispute.funds_reinstated"
 
 
@@ -73,11 +75,13 @@ class Refund(msgspec.Struct):
     status: str | None = None
     charge: str | dict[str, Any] | None = None
     payment_intent: str | dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
 
     def read(self) -> Reversal:
         """As payments know it."""
         intent, charge = _id_of(self.payment_intent), _id_of(self.charge)
-        return Reversal(self.id, ReversalKind.REFUND, intent, charge, self.amount, self.status in NOT_GOING)
+        ours = (self.metadata or {}).get(OUR_REFUND)
+        return Reversal(self.id, ReversalKind.REFUND, intent, charge, self.amount, self.status in NOT_GOING, ours)
 
 
 class Dispute(msgspec.Struct):

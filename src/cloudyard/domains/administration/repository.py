@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import func, select
 
 from cloudyard.domains.ledger import AccountKind, EntryKind, wallet_of
-from cloudyard.domains.ledger.models import accounts, statement_lines
+from cloudyard.domains.ledger.models import accounts, accounts_are_no_purses, statement_totals
 from cloudyard.domains.ledger.records import MANUAL
 from cloudyard.foundation.database import Transaction
 
@@ -18,19 +18,20 @@ async def available_credit(tx: Transaction, user_ids: Sequence[str]) -> Mapping[
 
 
 async def turnover(tx: Transaction) -> Mapping[EntryKind, int]:
-    """What all users together got by purchases, and (below zero) what usage took."""
-    kinds = (EntryKind.PURCHASE, EntryKind.USAGE)
-    table = statement_lines
-    query = select(table.c.kind, func.sum(table.c.amount_nanos).label("nanos")).where(
-        table.c.kind.in_([kind.value for kind in kinds])
-    )
-    found = {EntryKind(row.kind): int(row.nanos) for row in await tx.all(query.group_by(table.c.kind))}
-    return {kind: found.get(kind, 0) for kind in kinds}
+    """What all users together got by purchases, and (below zero) what usage took.
+
+    No line is read: what users own is what the accounts of nobody's purse have lost, for all of them sum to zero; and
+    what is not explained by the totals of the other kinds was usage.
+    """
+    totals = {row.kind: int(row.amount_nanos) for row in await tx.all(select(statement_totals))}
+    owned = -int(await tx.scalar(select(func.sum(accounts.c.balance_nanos)).where(accounts_are_no_purses)) or 0)
+    purchased = totals.get(EntryKind.PURCHASE.value, 0)
+    return {EntryKind.PURCHASE: purchased, EntryKind.USAGE: owned - sum(totals.values())}
 
 
 async def received(tx: Transaction) -> int:
     """Money that came from outside, less what went back: the far side of every account that clears payments."""
     query = select(func.sum(accounts.c.balance_nanos)).where(
-        accounts.c.kind == AccountKind.CLEARING.value, accounts.c.id != MANUAL.id
+        accounts_are_no_purses, accounts.c.kind == AccountKind.CLEARING.value, accounts.c.id != MANUAL.id
     )
     return -int(await tx.scalar(query) or 0)

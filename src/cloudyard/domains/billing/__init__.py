@@ -6,6 +6,7 @@ from cloudyard.domains.billing.jobs import WelcomeConsumer
 from cloudyard.domains.billing.prices import Meter, Price, PriceBook, PriceLine
 from cloudyard.domains.billing.records import Settlement, UsageRecord
 from cloudyard.domains.billing.service import Billing
+from cloudyard.domains.billing.usage_feed import UsageFeed
 from cloudyard.domains.billing.verification import verify
 from cloudyard.domains.billing.warnings import BillingWarnings
 
@@ -23,6 +24,7 @@ __all__ = [
     "Settlement",
     "SpendCapReached",
     "Usage",
+    "UsageFeed",
     "UsageOutcome",
     "UsageRecord",
     "WelcomeConsumer",

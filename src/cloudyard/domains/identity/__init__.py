@@ -4,6 +4,7 @@ from cloudyard.domains.identity.account_mail import EMAIL_CHANGED, PASSWORD_CHAN
 from cloudyard.domains.identity.activity import Activity
 from cloudyard.domains.identity.api_keys import ApiKeys
 from cloudyard.domains.identity.credential_cache import CredentialCache
+from cloudyard.domains.identity.delegations import GRANTABLE, Consent, DelegatedTokens, Delegations, is_challenge
 from cloudyard.domains.identity.errors import (
     AccountSuspended,
     ApiKeyNotFound,
@@ -31,39 +32,101 @@ from cloudyard.domains.identity.errors import (
     WeakPassword,
     WrongPassword,
 )
+from cloudyard.domains.identity.external_accounts import ExternalAccounts
+from cloudyard.domains.identity.federation import Arrival, Federation, ProviderAnswer, ProviderLine
+from cloudyard.domains.identity.federation_errors import (
+    AccountEmailNotVerified,
+    IdentityProviderRefused,
+    IdentityProviderUnavailable,
+    InvalidSignIn,
+    InvalidSignInCode,
+    ProviderEmailNotVerified,
+    RedirectUriNotAllowed,
+    SignInDeclined,
+    SignInExpired,
+    SignInNotConfigured,
+)
 from cloudyard.domains.identity.forgetting import SharedForgetting
 from cloudyard.domains.identity.jobs import Cleanup, MailConsumer
 from cloudyard.domains.identity.key_rights import check_key_rights
+from cloudyard.domains.identity.oauth_clients import OAuthClient, OAuthClients
+from cloudyard.domains.identity.oauth_errors import (
+    ClientDocumentUnavailable,
+    DelegationNotFound,
+    InvalidClient,
+    InvalidClientMetadata,
+    InvalidGrant,
+    InvalidRedirectUri,
+    InvalidScope,
+)
+from cloudyard.domains.identity.opening import USER_CREATED
 from cloudyard.domains.identity.passwords import Passwords, require_mixed_characters
-from cloudyard.domains.identity.ports import Mail, Mailer
+from cloudyard.domains.identity.ports import ClientDocuments, ExternalPerson, IdentityProvider, Mail, Mailer
 from cloudyard.domains.identity.profile import ProfileChanges
-from cloudyard.domains.identity.records import ApiKey, Principal, Role, Scope, TokenPair, User, UserOrder, UserStatus
+from cloudyard.domains.identity.records import (
+    ApiKey,
+    Delegation,
+    Principal,
+    Role,
+    Scope,
+    TokenPair,
+    User,
+    UserOrder,
+    UserStatus,
+)
 from cloudyard.domains.identity.recovery import Recovery
+from cloudyard.domains.identity.redirect_uris import is_loopback, may_return_to
 from cloudyard.domains.identity.sessions import Sessions
+from cloudyard.domains.identity.sign_in_attempts import Attempt, Departure, SignInAttempts, Wish
 from cloudyard.domains.identity.signing_keys import SigningKeys
-from cloudyard.domains.identity.tokens import Tokens
-from cloudyard.domains.identity.users import USER_CREATED, USER_UPDATED, Users
+from cloudyard.domains.identity.tokens import Tokens, says_it_is_delegated
+from cloudyard.domains.identity.users import USER_UPDATED, Users
 
 __all__ = [
     "EMAIL_CHANGED",
+    "GRANTABLE",
     "PASSWORD_CHANGED",
     "USER_CREATED",
     "USER_UPDATED",
+    "AccountEmailNotVerified",
     "AccountMail",
     "AccountSuspended",
     "Activity",
     "ApiKey",
     "ApiKeyNotFound",
     "ApiKeys",
+    "Arrival",
+    "Attempt",
     "Cleanup",
+    "ClientDocumentUnavailable",
+    "ClientDocuments",
+    "Consent",
     "CredentialCache",
+    "DelegatedTokens",
+    "Delegation",
+    "DelegationNotFound",
+    "Delegations",
+    "Departure",
     "EmailNotVerified",
     "EmailTaken",
+    "ExternalAccounts",
+    "ExternalPerson",
+    "Federation",
+    "IdentityProvider",
+    "IdentityProviderRefused",
+    "IdentityProviderUnavailable",
     "InvalidApiKey",
+    "InvalidClient",
+    "InvalidClientMetadata",
     "InvalidCredentials",
     "InvalidEmail",
+    "InvalidGrant",
     "InvalidLink",
     "InvalidProfile",
+    "InvalidRedirectUri",
+    "InvalidScope",
+    "InvalidSignIn",
+    "InvalidSignInCode",
     "InvalidToken",
     "LastAdmin",
     "Link",
@@ -75,10 +138,16 @@ __all__ = [
     "MailUncertain",
     "Mailer",
     "ModelNotAllowed",
+    "OAuthClient",
+    "OAuthClients",
     "Passwords",
     "Principal",
     "ProfileChanges",
+    "ProviderAnswer",
+    "ProviderEmailNotVerified",
+    "ProviderLine",
     "Recovery",
+    "RedirectUriNotAllowed",
     "RefreshTokenReused",
     "Role",
     "RoleNotAllowed",
@@ -86,6 +155,10 @@ __all__ = [
     "ScopeMissing",
     "Sessions",
     "SharedForgetting",
+    "SignInAttempts",
+    "SignInDeclined",
+    "SignInExpired",
+    "SignInNotConfigured",
     "SigningKeys",
     "TokenExpired",
     "TokenPair",
@@ -98,7 +171,12 @@ __all__ = [
     "UsernameTaken",
     "Users",
     "WeakPassword",
+    "Wish",
     "WrongPassword",
     "check_key_rights",
+    "is_challenge",
+    "is_loopback",
+    "may_return_to",
     "require_mixed_characters",
+    "says_it_is_delegated",
 ]

@@ -125,6 +125,10 @@ class AccountMail:
         await self._outbox.emit(tx, _changed(PASSWORD_CHANGED, user))
         await self._tell(tx, user, LetterKind.PASSWORD_CHANGED, user.email)
 
+    async def sign_in_added(self, tx: Transaction, user: User) -> None:
+        """Tell the user that an identity provider opens the account now."""
+        await self._tell(tx, user, LetterKind.SIGN_IN_ADDED, user.email)
+
     async def email_changed(self, tx: Transaction, user: User, old_email: str) -> None:
         """Tell the former address that it is no longer used, and report the change (`email.changed`)."""
         await self._outbox.emit(tx, _changed(EMAIL_CHANGED, user))

@@ -11,6 +11,7 @@ from cloudyard.domains.identity.records import Principal
 from cloudyard.foundation.clock import Clock
 
 CAPACITY = 10_000
+EVERYWHERE = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class CredentialCache:
 
     `forget` takes effect at once in this process, also on look-ups that are under way. `tell` passes it on to other
     processes; one that does not hear of it honours what it remembers until its life ends.
+    What is remembered in one realm is unknown in every other: a credential of one place opens no second one.
     """
 
     def __init__(
@@ -49,19 +51,21 @@ class CredentialCache:
         """How many credentials are remembered."""
         return len(self._known)
 
-    def get(self, credential: str) -> Principal | None:
+    def get(self, credential: str, *, realm: bytes = EVERYWHERE) -> Principal | None:
         """The principal, if it is remembered: a hash and a look into a dictionary."""
-        known = self._known.get(_digest(credential))
+        known = self._known.get(_digest(credential) + realm)
         if known is None or known[1] <= self._clock.monotonic():
             return None
         return known[0]
 
-    async def resolve(self, credential: str, look_up: Callable[[], Awaitable[Verified]]) -> Principal:
+    async def resolve(
+        self, credential: str, look_up: Callable[[], Awaitable[Verified]], *, realm: bytes = EVERYWHERE
+    ) -> Principal:
         """The principal, remembered or looked up; calls that come together share one look-up. Raises what it raises."""
-        known = self.get(credential)
+        known = self.get(credential, realm=realm)
         if known is not None:
             return known
-        digest = _digest(credential)
+        digest = _digest(credential) + realm
         task = self._under_way.get(digest)
         if task is None:
             task = asyncio.create_task(self._looked_up(digest, look_up))

@@ -8,7 +8,9 @@ from sqlalchemy import delete, or_
 from cloudyard.domains.identity.errors import MailRefused
 from cloudyard.domains.identity.letters import MAIL_REQUESTED, Letter, html_body, subject_line, text_body, unseal
 from cloudyard.domains.identity.models import mail_tokens, sessions
+from cloudyard.domains.identity.oauth_clients import OAuthClients
 from cloudyard.domains.identity.ports import Mail, Mailer
+from cloudyard.domains.identity.sign_in_attempts import forget_past
 from cloudyard.domains.identity.signing_keys import SigningKeys
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database
@@ -61,12 +63,13 @@ class MailConsumer:
 
 
 class Cleanup:
-    """Deletes sessions, mailed tokens and signing keys that are past their time."""
+    """Deletes what is past its time: sessions, mailed tokens, unfinished sign-ins, signing keys, registrations."""
 
-    def __init__(self, database: Database, clock: Clock, keys: SigningKeys) -> None:
+    def __init__(self, database: Database, clock: Clock, keys: SigningKeys, clients: OAuthClients) -> None:
         self._database = database
         self._clock = clock
         self._keys = keys
+        self._clients = clients
 
     def schedule(self) -> Schedule:
         """Once an hour."""
@@ -79,4 +82,6 @@ class Cleanup:
         async with self._database.transaction() as tx:
             await tx.execute(delete(sessions).where(past))
             await tx.execute(delete(mail_tokens).where(mail_tokens.c.expires_at < now))
+            await forget_past(tx, now)
         await self._keys.prune()
+        await self._clients.prune()

@@ -22,6 +22,7 @@ class LetterKind(StrEnum):
     RESET = "reset"
     ADDRESS_CHANGED = "address_changed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
+    SIGN_IN_ADDED = "sign_in_added"
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -71,6 +72,12 @@ _WORDS = {
     LetterKind.PASSWORD_CHANGED: _Words(
         "Your password was changed",
         "The password of your Cloudyard account was changed, and its other sessions were ended.",
+        _ACT,
+    ),
+    LetterKind.SIGN_IN_ADDED: _Words(
+        "There is another way to sign in",
+        "Somebody with this e-mail address signed in to your Cloudyard account through an identity provider, such as "
+        "Google. From now on that works as well as your password.",
         _ACT,
     ),
 }

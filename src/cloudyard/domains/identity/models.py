@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from cloudyard.foundation.database import UtcDateTime, metadata
@@ -97,4 +98,44 @@ signing_keys = Table(
     Column("sealed_secret", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("verifies_until", UtcDateTime, index=True),
+)
+
+# The issuer and not our name of the provider: a subject means something at its issuer alone (OpenID Connect Core,
+# section 2), and a name in the settings may come to mean another issuer.
+external_identities = Table(
+    "external_identities",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("user_id", ID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("provider", String(32), nullable=False),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+)
+
+# A browser on its way to a provider and back.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("state_hash", SHA256_HEX, primary_key=True),
+    Column("browser_hash", SHA256_HEX, nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("sealed_secrets", Text, nullable=False),
+    Column("callback_url", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("app_state", Text),
+    Column("app_challenge", String(43)),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# What an app trades for a session after its user came back.
+sign_in_codes = Table(
+    "sign_in_codes",
+    metadata,
+    Column("code_hash", SHA256_HEX, primary_key=True),
+    Column("user_id", ID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("app_challenge", String(43)),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
 )

@@ -8,6 +8,8 @@ from pwdlib import PasswordHash
 from cloudyard.domains.identity.errors import WeakPassword
 
 LONGEST_PASSWORD = 256
+NO_PASSWORD = ""
+"""Stands in the place of the hash of who signs in through somebody else: no password is right."""
 UNUSABLE = ("Cc", "Cs")  # control characters and halves of characters
 HASHES_AT_ONCE = 2  # each takes 64 MiB and a core; more at once would starve the requests beside them
 
@@ -47,14 +49,14 @@ class Passwords:
     async def verify(self, password: str, password_hash: str | None) -> tuple[bool, str | None]:
         """Whether the password is right, and a new hash where the stored one was made with older parameters.
 
-        Without a hash (an unknown user) the answer is no, after the same work.
+        Without a hash (an unknown user, or one without a password) the answer is no, after the same work.
         """
         if len(password) > LONGEST_PASSWORD:
             password, password_hash = "", None
         known = password_hash or self._nobodys_hash
         async with self._turns:
             right, renewed = await asyncio.to_thread(self._hasher.verify_and_update, _typed_alike(password), known)
-        return (right, renewed) if password_hash is not None else (False, None)
+        return (right, renewed) if password_hash else (False, None)
 
 
 def require_mixed_characters(password: str, *, field: str = "password") -> None:

@@ -98,13 +98,30 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegation:
+    """What a user lets an application do in the user's name, until one of the two ends it.
+
+    `client_id` is the application's, `last_used_at` when it last got tokens.
+    """
+
+    id: str
+    user_id: str
+    client_id: str
+    client_name: str
+    scopes: frozenset[Scope]
+    created_at: datetime
+    last_used_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request comes from: a user, through a session or through an API key (one of the two is None)."""
+    """Who a request comes from: a user, through a session, an API key or an application (two of the three are None)."""
 
     user_id: str
     role: Role
     session_id: str | None
     api_key: ApiKey | None
+    delegation: Delegation | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -115,6 +132,8 @@ class Principal:
         """Whether it may do what the scope stands for."""
         if scope is Scope.ADMIN and self.role is not Role.ADMIN:
             return False
+        if self.delegation is not None:
+            return scope in self.delegation.scopes
         return self.api_key is None or self.api_key.scopes is None or scope in self.api_key.scopes
 
     def may_use_model(self, name: str) -> bool:

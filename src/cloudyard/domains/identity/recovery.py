@@ -85,7 +85,9 @@ class Recovery:
     async def reset_password(self, token: str, new_password: str) -> User:
         """Set a new password with the token of a reset link, and end all sessions.
 
-        Opening a mail proved the address, so it counts as verified. Raises `InvalidLink`, `WeakPassword`.
+        Opening a mail proved the address, so it counts as verified. Where nobody had proved it before, somebody else
+        may have opened the account in wait for its owner: then API keys and identities at providers end too.
+        Raises `InvalidLink`, `WeakPassword`.
         """
         async with self._database.reading() as tx:
             redeemed = await self._mail.peek(tx, token, *RESETS)
@@ -97,6 +99,8 @@ class Recovery:
             if account is None:
                 raise InvalidLink("This link was for a former e-mail address. Ask for a new one.", field="token")
             proven = {"email_verified": True} if redeemed.purpose is Purpose.RESET else {}
+            if proven and not account.user.email_verified:
+                await self._end_other_ways_in(tx, redeemed.user_id)
             return await self._apply(tx, account, password_hash, action="password.reset", keep=None, **proven)
 
     async def change_password(
@@ -120,6 +124,11 @@ class Recovery:
             if present.password_hash != account.password_hash:
                 raise _wrong_password()  # somebody else was faster; nothing may be overwritten
             await self._apply(tx, present, password_hash, action="password.changed", keep=keep_session)
+
+    async def _end_other_ways_in(self, tx: Transaction, user_id: str) -> None:
+        keys, identities = await repository.end_other_ways_in(tx, user_id, now=self._clock.now())
+        details = {"api_keys": keys, "identities": identities}
+        await self._audit.record(tx, user_id, "email.proven_first", f"user:{user_id}", details)
 
     async def _apply(
         self,

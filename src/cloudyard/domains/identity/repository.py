@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, insert, select, update
 
 from cloudyard.domains.identity.errors import UserNotFound
-from cloudyard.domains.identity.models import sessions, users
+from cloudyard.domains.identity.models import api_keys, external_identities, sessions, users
 from cloudyard.domains.identity.records import ApiKey, Role, Scope, User, UserStatus
 from cloudyard.foundation.database import Transaction
 
@@ -59,6 +59,14 @@ async def end_sessions(
     ending = update(sessions).where(where, sessions.c.ended_at.is_(None)).values(ended_at=now, end_reason=reason)
     rows = (await tx.execute(ending.returning(sessions.c.id, sessions.c.user_id))).all()
     return [(row.id, row.user_id) for row in rows]
+
+
+async def end_other_ways_in(tx: Transaction, user_id: str, *, now: datetime) -> tuple[int, int]:
+    """Revoke a user's API keys and forget the identities at providers; how many of each there were."""
+    live = (api_keys.c.user_id == user_id, api_keys.c.revoked_at.is_(None))
+    keys = await tx.execute(update(api_keys).where(*live).values(revoked_at=now))
+    identities = await tx.execute(delete(external_identities).where(external_identities.c.user_id == user_id))
+    return keys.rowcount, identities.rowcount
 
 
 def user_of(row: Row[Any]) -> User:

@@ -3,7 +3,7 @@
 from functools import partial
 
 import structlog
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.identity import repository
@@ -11,29 +11,24 @@ from cloudyard.domains.identity.activity import Activity
 from cloudyard.domains.identity.credential_cache import CredentialCache, Verified
 from cloudyard.domains.identity.credentials import Credentials
 from cloudyard.domains.identity.errors import (
-    AccountSuspended,
     EmailNotVerified,
     InvalidCredentials,
     InvalidEmail,
-    InvalidToken,
     RefreshTokenReused,
 )
-from cloudyard.domains.identity.hashing import secret_hash
 from cloudyard.domains.identity.models import sessions, users
 from cloudyard.domains.identity.names import is_username, normal_email
 from cloudyard.domains.identity.passwords import Passwords
 from cloudyard.domains.identity.records import Principal, TokenPair, User, UserStatus
+from cloudyard.domains.identity.session_rows import REUSED, SessionRows, shown, suspended
 from cloudyard.domains.identity.signing_keys import SigningKey
-from cloudyard.domains.identity.tokens import Claims, Tokens, TokenUse
+from cloudyard.domains.identity.tokens import Tokens, TokenUse
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.settings.security import SecuritySettings
 
 log = structlog.get_logger(__name__)
-
-LONGEST_CLIENT = 200
-REUSED = "refresh_token_reused"
 
 
 class Sessions:
@@ -57,9 +52,8 @@ class Sessions:
         settings: SecuritySettings,
     ) -> None:
         self._database = database
-        self._clock = clock
         self._ids = ids
-        self._audit = audit
+        self._rows = SessionRows(clock, audit, cache)
         self._passwords = passwords
         self._tokens = tokens
         self._cache = cache
@@ -72,15 +66,17 @@ class Sessions:
 
         Raises `InvalidCredentials`, and after a right password `AccountSuspended` or `EmailNotVerified`.
         """
-        account = await self._find(identifier)
-        right, renewed_hash = await self._passwords.verify(password, account.password_hash if account else None)
-        if account is None or not right:
-            log.info("login refused", user_id=account.user.id if account else None, client=_shown(client))
-            raise _wrong_credentials()
+        account, renewed_hash = await self._proven(identifier, password, client)
         return await self._open(account, client, renewed_hash)
 
+    async def prove(self, identifier: str, password: str, *, client: str | None = None) -> User:
+        """Who has this login and password. Opens no session; raises what `login` raises."""
+        account, _ = await self._proven(identifier, password, client)
+        self._refuse(account.user)
+        return account.user
+
     async def start(self, user_id: str, *, client: str | None = None) -> TokenPair:
-        """Open a session for a user who has proved identity otherwise: by having registered a moment ago.
+        """Open a session for a user who has proved identity otherwise: by registering just now, or at a provider.
 
         Raises `UserNotFound`, `AccountSuspended`, `EmailNotVerified`.
         """
@@ -96,11 +92,12 @@ class Sessions:
         claims = await self._tokens.read(refresh_token, TokenUse.REFRESH)
         key = await self._tokens.key()
         async with self._database.transaction() as tx:
-            user = await self._user_of_live_session(tx, claims)
+            user = await self._rows.live_user(tx, claims.session_id, claims.user_id)
             pair = self._pair(key, user, claims.session_id)
-            swapped = await self._swap(tx, claims, refresh_token, pair.refresh_token)
+            life = self._tokens.life(TokenUse.REFRESH)
+            swapped = await self._rows.swap(tx, claims.session_id, refresh_token, pair.refresh_token, life)
             if not swapped:
-                await self._end(tx, sessions.c.id == claims.session_id, reason=REUSED)
+                await self._rows.end(tx, sessions.c.id == claims.session_id, reason=REUSED)
         if not swapped:
             raise RefreshTokenReused(
                 "This refresh token was used before, so its session was ended for safety. Log in again."
@@ -110,7 +107,7 @@ class Sessions:
     async def logout(self, session_id: str) -> None:
         """End a session; its tokens are refused from now on. Ending an ended or unknown one changes nothing."""
         async with self._database.transaction() as tx:
-            await self._end(tx, sessions.c.id == session_id, reason="logout")
+            await self._rows.end(tx, sessions.c.id == session_id, reason="logout")
 
     async def logout_all(self, user_id: str, except_session: str | None = None) -> int:
         """End all sessions of a user, but for one to keep; the number of sessions ended."""
@@ -118,7 +115,7 @@ class Sessions:
         if except_session is not None:
             where = where & (sessions.c.id != except_session)
         async with self._database.transaction() as tx:
-            return await self._end(tx, where, reason="logout_all")
+            return await self._rows.end(tx, where, reason="logout_all")
 
     def cached(self, credential: str) -> Principal | None:
         """Who is calling, if that is known without any work; else `authenticate` finds out."""
@@ -136,6 +133,17 @@ class Sessions:
         self._activity.seen(verified.principal)
         return verified
 
+    async def _proven(
+        self, identifier: str, password: str, client: str | None
+    ) -> tuple[repository.Account, str | None]:
+        """The account, and the hash that is to take the place of its password's. Raises `InvalidCredentials`."""
+        account = await self._find(identifier)
+        right, renewed_hash = await self._passwords.verify(password, account.password_hash if account else None)
+        if account is None or not right:
+            log.info("login refused", user_id=account.user.id if account else None, client=shown(client))
+            raise _wrong_credentials()
+        return account, renewed_hash
+
     async def _find(self, identifier: str) -> repository.Account | None:
         where = _named(identifier.strip())
         if where is None:
@@ -152,7 +160,8 @@ class Sessions:
                 await repository.change_user(tx, user.id, password_hash=renewed_hash)
             session_id = self._ids.new()
             pair = self._pair(key, user, session_id)
-            await self._store(tx, session_id, pair, client)
+            life = self._tokens.life(TokenUse.REFRESH)
+            await self._rows.add(tx, session_id, user.id, pair.refresh_token, life, client)
         return pair
 
     async def _unchanged(self, tx: Transaction, account: repository.Account) -> User:
@@ -165,7 +174,7 @@ class Sessions:
 
     def _refuse(self, user: User) -> None:
         if user.status is not UserStatus.ACTIVE:
-            raise _suspended()
+            raise suspended()
         if self._require_verified and not user.email_verified:
             raise EmailNotVerified("Verify your e-mail address first: open the link that was sent to it.")
 
@@ -175,63 +184,6 @@ class Sessions:
             for use in (TokenUse.ACCESS, TokenUse.REFRESH)
         )
         return TokenPair(access, refresh, int(self._tokens.life(TokenUse.ACCESS).total_seconds()), user)
-
-    async def _store(self, tx: Transaction, session_id: str, pair: TokenPair, client: str | None) -> None:
-        now = self._clock.now()
-        await tx.execute(
-            insert(sessions).values(
-                id=session_id,
-                user_id=pair.user.id,
-                client=_shown(client),
-                refresh_hash=secret_hash(pair.refresh_token),
-                created_at=now,
-                refreshed_at=now,
-                expires_at=now + self._tokens.life(TokenUse.REFRESH),
-            )
-        )
-        await self._audit.record(
-            tx, pair.user.id, "session.started", f"session:{session_id}", {"client": _shown(client)}
-        )
-
-    async def _user_of_live_session(self, tx: Transaction, claims: Claims) -> User:
-        query = (
-            select(*users.c, sessions.c.ended_at)
-            .join(sessions, sessions.c.user_id == users.c.id)
-            .where(sessions.c.id == claims.session_id, users.c.id == claims.user_id)
-        )
-        row = await tx.first(query)
-        if row is None or row.ended_at is not None:
-            raise InvalidToken("The session of this token has ended. Log in again.")
-        user = repository.user_of(row)
-        if user.status is not UserStatus.ACTIVE:
-            raise _suspended()
-        return user
-
-    async def _swap(self, tx: Transaction, claims: Claims, old: str, new: str) -> bool:
-        """Put the new refresh token in the place of the old one, if that is still the one that counts."""
-        now = self._clock.now()
-        swapped = await tx.execute(
-            update(sessions)
-            .where(
-                sessions.c.id == claims.session_id,
-                sessions.c.refresh_hash == secret_hash(old),
-                sessions.c.ended_at.is_(None),
-            )
-            .values(
-                refresh_hash=secret_hash(new),
-                refreshed_at=now,
-                expires_at=now + self._tokens.life(TokenUse.REFRESH),
-            )
-        )
-        return swapped.rowcount == 1
-
-    async def _end(self, tx: Transaction, where: ColumnElement[bool], *, reason: str) -> int:
-        ended = await repository.end_sessions(tx, where, now=self._clock.now(), reason=reason)
-        for session_id, user_id in ended:
-            actor = None if reason == REUSED else user_id
-            await self._audit.record(tx, actor, "session.ended", f"session:{session_id}", {"reason": reason})
-            tx.after_commit(partial(self._cache.forget, user_id))
-        return len(ended)
 
 
 def _named(identifier: str) -> ColumnElement[bool] | None:
@@ -244,13 +196,5 @@ def _named(identifier: str) -> ColumnElement[bool] | None:
         return None
 
 
-def _shown(client: str | None) -> str | None:
-    return "".join(filter(str.isprintable, client))[:LONGEST_CLIENT] if client else None
-
-
 def _wrong_credentials() -> InvalidCredentials:
     return InvalidCredentials("The login or the password is wrong. Check both, or ask for a new password.")
-
-
-def _suspended() -> AccountSuspended:
-    return AccountSuspended("This account is suspended. Ask an administrator.")

@@ -1,7 +1,8 @@
 """Access and refresh tokens: signed JSON Web Tokens (RFC 7519), checked as RFC 8725 advises.
 
 One algorithm (HS256) whatever the header says, a key by `kid`, and another audience and type for each use, so
-that a refresh token is no access token and the other way round.
+that a refresh token is no access token and the other way round, and a token that an application was given for MCP
+opens nothing else.
 """
 
 import re
@@ -19,6 +20,7 @@ from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.settings.security import SecuritySettings
 
 ALGORITHM = "HS256"
+DELEGATED_TYPE = "at+jwt"  # RFC 9068, section 2.1
 LEEWAY = timedelta(seconds=5)  # the clocks of two machines
 LONGEST_TOKEN = 2048
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, section 7.1: no padding
@@ -29,6 +31,8 @@ class TokenUse(StrEnum):
 
     ACCESS = "access"
     REFRESH = "refresh"
+    DELEGATED_ACCESS = "delegated_access"
+    DELEGATED_REFRESH = "delegated_refresh"
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -57,10 +61,19 @@ class Tokens:
         self._clock = clock
         self._ids = ids
         self._issuer = settings.issuer
-        self._audiences = {TokenUse.ACCESS: settings.audience, TokenUse.REFRESH: f"{settings.audience}/refresh"}
+        self._audiences = {
+            TokenUse.ACCESS: settings.audience,
+            TokenUse.REFRESH: f"{settings.audience}/refresh",
+            TokenUse.DELEGATED_ACCESS: f"{settings.audience}/mcp",
+            TokenUse.DELEGATED_REFRESH: f"{settings.audience}/mcp/refresh",
+        }
+        access = timedelta(seconds=settings.access_token_seconds)
+        refresh = timedelta(seconds=settings.refresh_token_seconds)
         self._lives = {
-            TokenUse.ACCESS: timedelta(seconds=settings.access_token_seconds),
-            TokenUse.REFRESH: timedelta(seconds=settings.refresh_token_seconds),
+            TokenUse.ACCESS: access,
+            TokenUse.REFRESH: refresh,
+            TokenUse.DELEGATED_ACCESS: access,
+            TokenUse.DELEGATED_REFRESH: refresh,
         }
 
     def life(self, use: TokenUse) -> timedelta:
@@ -84,7 +97,8 @@ class Tokens:
             "exp": int((now + self._lives[use]).timestamp()),
             "typ": use.value,
         }
-        return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
+        kind = {"typ": DELEGATED_TYPE} if use is TokenUse.DELEGATED_ACCESS else {}
+        return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid, **kind})
 
     async def read(self, token: str, use: TokenUse) -> Claims:
         """What the token says, if it is ours and meant for that use. Raises `InvalidToken` or `TokenExpired`."""
@@ -123,6 +137,16 @@ class Tokens:
         if payload.typ != use:
             raise _invalid()
         return payload
+
+
+def says_it_is_delegated(token: str) -> bool:
+    """Whether a token claims to be one that an application was given; only `Tokens.read` tells whether it is."""
+    if len(token) > LONGEST_TOKEN or _COMPACT.fullmatch(token) is None:
+        return False
+    try:
+        return bool(jwt.get_unverified_header(token).get("typ") == DELEGATED_TYPE)
+    except jwt.PyJWTError:
+        return False
 
 
 def _kid(token: str) -> str:

@@ -22,16 +22,16 @@ from cloudyard.domains.identity.errors import (
 )
 from cloudyard.domains.identity.models import sessions, users
 from cloudyard.domains.identity.names import normal_email
+from cloudyard.domains.identity.opening import Opening, user_event
 from cloudyard.domains.identity.passwords import Passwords
 from cloudyard.domains.identity.profile import ProfileChanges, profile_columns
 from cloudyard.domains.identity.records import Role, User, UserOrder, UserStatus
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
-from cloudyard.foundation.durable import Event, Outbox
+from cloudyard.foundation.durable import Outbox
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.ids import Ids
 
-USER_CREATED = "user.created"
 USER_UPDATED = "user.updated"
 LARGEST_PAGE = 200
 
@@ -52,9 +52,9 @@ class Users:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._ids = ids
         self._outbox = outbox
         self._audit = audit
+        self._opening = Opening(clock, ids, outbox, audit)
         self._passwords = passwords
         self._mail = mail
         self._cache = cache
@@ -224,22 +224,8 @@ class Users:
             raise await self._taken(address, columns.get("username"), error) from error
 
     async def _insert(self, tx: Transaction, email: str, role: Role, columns: dict[str, Any]) -> User:
-        now, trusted = self._clock.now(), role is Role.ADMIN
-        user = await repository.add_user(
-            tx,
-            id=self._ids.new(),
-            email=email,
-            role=role.value,
-            status=UserStatus.ACTIVE.value,
-            email_verified=trusted,
-            created_at=now,
-            updated_at=now,
-            **columns,
-        )
-        await self._outbox.emit(tx, _event(USER_CREATED, user))
-        await self._audit.record(
-            tx, None if trusted else user.id, USER_CREATED, f"user:{user.id}", {"role": role.value}
-        )
+        trusted = role is Role.ADMIN
+        user = await self._opening.open(tx, email, role, columns, verified=trusted)
         if not trusted:
             await self._mail.verification(tx, user)
         return user
@@ -247,7 +233,7 @@ class Users:
     async def _write(self, tx: Transaction, before: User, columns: dict[str, Any], *, actor: str | None) -> User:
         changed = {name: value for name, value in columns.items() if getattr(before, name, value) != value}
         user = await repository.change_user(tx, before.id, **columns, updated_at=self._clock.now())
-        await self._outbox.emit(tx, _event(USER_UPDATED, user))
+        await self._outbox.emit(tx, user_event(USER_UPDATED, user))
         shown = {name: value for name, value in changed.items() if name in ("role", "status")}
         details = {"fields": sorted(changed), **shown}
         await self._audit.record(tx, actor, USER_UPDATED, f"user:{user.id}", details)
@@ -313,16 +299,3 @@ def _ordered(order: UserOrder, descending: bool) -> Sequence[ColumnElement[Any]]
     column = active if order is UserOrder.LAST_ACTIVE_AT else users.c[order.value]
     columns = (column, users.c.id)
     return [each.desc() if descending else each.asc() for each in columns]
-
-
-def _event(kind: str, user: User) -> Event:
-    payload = {
-        "user_id": user.id,
-        "email": user.email,
-        "username": user.username,
-        "first_name": user.first_name,
-        "last_name": user.last_name,
-        "role": user.role.value,
-        "status": user.status.value,
-    }
-    return Event(kind, f"user:{user.id}", payload)

@@ -18,11 +18,13 @@ from sqlalchemy import (
     text,
 )
 
+from cloudyard.domains.ledger.place_keeping import keep_places
 from cloudyard.foundation.database import UtcDateTime, append_only, metadata
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 _IS_OPEN = text("state = 'open'")
+_IS_NO_PURSE = text("kind NOT IN ('wallet', 'held')")
 
 accounts = Table(
     "ledger_accounts",
@@ -37,7 +39,11 @@ accounts = Table(
         "balance_nanos >= 0 OR kind NOT IN ('wallet', 'held', 'operator_earnings')", name="never_below_zero"
     ),
     Index("ix_ledger_accounts_owner", "owner"),
+    Index("ix_ledger_accounts_kind", "kind", sqlite_where=_IS_NO_PURSE, postgresql_where=_IS_NO_PURSE),
 )
+
+accounts_are_no_purses = accounts.c.kind.not_in([literal_column("'wallet'"), literal_column("'held'")])
+"""Said in the words of the index on the few accounts that are neither a user's wallet nor what it set aside."""
 
 transactions = append_only(
     Table(
@@ -101,3 +107,26 @@ statement_lines = append_only(
         sqlite_with_rowid=False,
     )
 )
+keep_places(statement_lines)
+
+statement_places = append_only(
+    Table(
+        "ledger_statement_places",
+        metadata,
+        Column("user_id", String(36), primary_key=True),
+        Column("series", String(24), primary_key=True),
+        Column("place", BigInteger, primary_key=True, autoincrement=False),
+        Column("number", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+)
+"""Where in a user's statement the lines stand that are no usage: the n-th of each kind, and the n-th of them all."""
+
+statement_totals = Table(
+    "ledger_statement_totals",
+    metadata,
+    Column("kind", String(24), primary_key=True),
+    Column("lines", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+)
+"""What the lines of a kind come to, over all users; usage is left out, since every charge would wait for its row."""

@@ -150,6 +150,17 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which lines of a history are wanted, and in which order. Those of a period are posted from `since` on and before
+    `until`."""
+
+    kind: EntryKind | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Discrepancy:
     """Something that does not add up."""
 

@@ -1,20 +1,11 @@
 """What is read from the ledger."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 
-from cloudyard.domains.ledger.models import accounts, holds, holds_are_open, statement_lines
-from cloudyard.domains.ledger.records import (
-    Account,
-    AccountKind,
-    EntryKind,
-    HistoryEntry,
-    Wallet,
-    held_of,
-    wallet_of,
-)
+from cloudyard.domains.ledger.models import accounts, holds, holds_are_open
+from cloudyard.domains.ledger.records import Account, AccountKind, Wallet, held_of, wallet_of
 from cloudyard.foundation.database import Transaction
 
 
@@ -30,36 +21,6 @@ async def read_wallet(tx: Transaction, user_id: str, now: datetime) -> Wallet:
     available, held, earnings = (nanos.get(account.id, 0) for account in owned)
     updated_at = max((row.updated_at for row in rows), default=now)
     return Wallet(user_id, available, held, earnings, updated_at)
-
-
-async def read_history(tx: Transaction, user_id: str, limit: int, offset: int) -> tuple[Sequence[HistoryEntry], int]:
-    """A page of a user's history, newest first, and how many lines there are.
-
-    Lines are numbered without gaps, so any page is found by its numbers, however deep it lies.
-    """
-    total = await tx.scalar(select(accounts.c.statement_lines).where(accounts.c.id == wallet_of(user_id).id)) or 0
-    newest = total - offset
-    rows = await tx.all(
-        select(statement_lines)
-        .where(
-            statement_lines.c.user_id == user_id,
-            statement_lines.c.number <= newest,
-            statement_lines.c.number > newest - limit,
-        )
-        .order_by(statement_lines.c.number.desc())
-    )
-    entries = [
-        HistoryEntry(
-            row.transaction_id,
-            EntryKind(row.kind),
-            row.amount_nanos,
-            row.balance_nanos,
-            row.description,
-            row.created_at,
-        )
-        for row in rows
-    ]
-    return entries, total
 
 
 async def expired_hold_ids(tx: Transaction, now: datetime, limit: int) -> list[str]:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.ledger.batch import LedgerBatch
+from cloudyard.domains.ledger.history import read_history
 from cloudyard.domains.ledger.records import (
     MANUAL,
     PROMOTIONS,
@@ -13,19 +14,21 @@ from cloudyard.domains.ledger.records import (
     Entry,
     EntryKind,
     HistoryEntry,
+    HistoryFilter,
     Line,
     Posted,
     Statement,
     Wallet,
     wallet_of,
 )
-from cloudyard.domains.ledger.repository import read_history, read_wallet
+from cloudyard.domains.ledger.repository import read_wallet
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.errors import InvalidInput
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.money import usd_from_nanos
 
+EVERYTHING = HistoryFilter()
 LONGEST_REASON = 500
 LONGEST_KEY = 300
 LARGEST_ADJUSTMENT = 10**16
@@ -46,10 +49,12 @@ class Ledger:
         async with self._database.reading() as tx:
             return await read_wallet(tx, user_id, self._clock.now())
 
-    async def history(self, user_id: str, *, limit: int, offset: int = 0) -> tuple[Sequence[HistoryEntry], int]:
-        """A page of a user's history, newest first, and the number of all lines."""
+    async def history(
+        self, user_id: str, *, limit: int, offset: int = 0, wanted: HistoryFilter = EVERYTHING
+    ) -> tuple[Sequence[HistoryEntry], int]:
+        """A page of a user's history, newest first unless wanted otherwise, and how many lines match."""
         async with self._database.reading() as tx:
-            return await read_history(tx, user_id, limit, offset)
+            return await tx.run_sync(lambda connection: read_history(connection, user_id, wanted, limit, offset))
 
     async def adjust(
         self,

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from cloudyard.domains.ledger.hold_verification import moves_without_hold, wrong_holds
 from cloudyard.domains.ledger.models import accounts, holds, holds_are_open, postings, transactions
+from cloudyard.domains.ledger.place_verification import wrong_places, wrong_totals
 from cloudyard.domains.ledger.records import NEVER_NEGATIVE, AccountKind, Discrepancy
 from cloudyard.domains.ledger.statement_verification import broken_statements, wrong_statement_lines
 
@@ -28,6 +29,8 @@ def verify_ledger(connection: Connection) -> list[Discrepancy]:
         moves_without_hold,
         broken_statements,
         wrong_statement_lines,
+        wrong_places,
+        wrong_totals,
     )
     return [found for check in checks for found in check(connection)]
 

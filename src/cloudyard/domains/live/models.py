@@ -24,3 +24,13 @@ live_events = Table(
     Index("ix_live_events_age", "created_at"),
     sqlite_with_rowid=False,
 )
+
+# Who follows, or did within the last day and may come back for what happened since: usage is written for them alone.
+live_followers = Table(
+    "live_followers",
+    metadata,
+    Column("user_id", String(36), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Index("ix_live_followers_until", "until"),
+)

@@ -23,7 +23,7 @@ from cloudyard.domains.notifications.letters import Item, html_body, subject_lin
 from cloudyard.domains.notifications.models import notification_digests
 from cloudyard.domains.notifications.notices import COMPOSERS
 from cloudyard.domains.notifications.preferences import read_preferences
-from cloudyard.domains.notifications.records import MailState
+from cloudyard.domains.notifications.records import SendState
 from cloudyard.domains.notifications.service import Notifications
 from cloudyard.domains.notifications.waiting_mails import mark_mails, put_back, take_mails
 from cloudyard.foundation.clock import Clock
@@ -131,13 +131,13 @@ class Postman:
 
     async def _give_up(self, rows: Sequence[Row[Any]]) -> None:
         async with self._database.transaction() as tx:
-            await mark_mails(tx, rows, MailState.FAILED)
+            await mark_mails(tx, rows, SendState.FAILED)
 
     async def _try_later(self, rows: Sequence[Row[Any]]) -> None:
         now = self._clock.now()
         stale = [row for row in rows if row.created_at < now - GIVEN_UP_AFTER]
         fresh = [row for row in rows if row.created_at >= now - GIVEN_UP_AFTER]
         async with self._database.transaction() as tx:
-            await mark_mails(tx, stale, MailState.FAILED)
+            await mark_mails(tx, stale, SendState.FAILED)
             if fresh:
                 await put_back(tx, fresh, now + backoff(max(row.attempts for row in fresh) + 1))

@@ -73,6 +73,57 @@ notification_digests = Table(
     *lease_columns(),
 )
 
+# One row: the key pair by which push services know this installation.
+push_keys = Table(
+    "push_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("public_key", String(100), nullable=False),
+    Column("sealed_private_key", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# A browser that shows a user's notices. An endpoint may be long: what is unique is its digest.
+push_subscriptions = Table(
+    "push_subscriptions",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _user(),
+    Column("endpoint", Text, nullable=False),
+    Column("endpoint_digest", String(64), nullable=False, unique=True),
+    Column("p256dh", String(100), nullable=False),
+    Column("sealed_auth", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_push_subscriptions_user_id", "user_id"),
+)
+
+notification_pushes = Table(
+    "notification_pushes",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _user(),
+    *_words(),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    UniqueConstraint("user_id", "source"),
+)
+
+# A push on its way to one browser: what is claimed. It is `sent` before it is handed over.
+push_deliveries = Table(
+    "push_deliveries",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("push_id", ID, ForeignKey("notification_pushes.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("subscription_id", ID, ForeignKey("push_subscriptions.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column(
+        "state",
+        String(16),
+        CheckConstraint("state IN ('waiting', 'sent', 'failed', 'dropped')", name="state"),
+        nullable=False,
+    ),
+    Column("last_error", Text),
+    *lease_columns(),
+)
+
 notification_preferences = Table(
     "notification_preferences",
     metadata,

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from cloudyard.domains.identity import EMAIL_CHANGED, PASSWORD_CHANGED, USER_CREATED
 from cloudyard.domains.notifications.records import (
+    IN_APP_AND_PUSH,
     IN_APP_ONLY,
     Category,
     Notice,
@@ -45,7 +46,7 @@ def _password_changed(event: Delivered) -> Notice:
         title="Your password was changed",
         message="The password of your account was changed, and its other sessions were ended. If this was not you, "
         "ask for a new password at once and tell your administrator.",
-        channels=IN_APP_ONLY,  # identity mails this whatever the user prefers
+        channels=IN_APP_AND_PUSH,  # identity mails this whatever the user prefers
     )
 
 
@@ -57,7 +58,7 @@ def _email_changed(event: Delivered) -> Notice:
         severity=Severity.WARNING,
         title="Your e-mail address was changed",
         message="Your account has another e-mail address now. Open the link that was sent there to verify it.",
-        channels=IN_APP_ONLY,  # identity mails both addresses whatever the user prefers
+        channels=IN_APP_AND_PUSH,  # identity mails both addresses whatever the user prefers
     )
 
 

@@ -36,8 +36,8 @@ class Severity(StrEnum):
     ERROR = "error"
 
 
-class MailState(StrEnum):
-    """The life of a notice by e-mail. It is `sent` before the mail is handed over, so that it is never sent twice."""
+class SendState(StrEnum):
+    """The life of a mail or push. It is `sent` before it is handed over, so that it is never sent twice."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -46,7 +46,8 @@ class MailState(StrEnum):
 
 
 IN_APP_ONLY = frozenset({Channel.IN_APP})
-IN_APP_AND_EMAIL = frozenset({Channel.IN_APP, Channel.EMAIL})
+IN_APP_AND_PUSH = frozenset({Channel.IN_APP, Channel.PUSH})
+EVERY_CHANNEL = frozenset(Channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Notice:
     severity: Severity
     title: str
     message: str
-    channels: frozenset[Channel] = field(default=IN_APP_AND_EMAIL)
+    channels: frozenset[Channel] = field(default=EVERY_CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,16 @@ class Notification:
     title: str
     message: str
     read: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PushSubscription:
+    """A browser that shows a user's notices. `endpoint` is its address at its push service."""
+
+    id: str
+    user_id: str
+    endpoint: str
     created_at: datetime
 
 

@@ -5,26 +5,27 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 
 from cloudyard.domains.identity import Role, UserNotFound, Users, UserStatus
 from cloudyard.domains.notifications.errors import NotificationNotFound
-from cloudyard.domains.notifications.models import notification_mails, notifications
+from cloudyard.domains.notifications.models import notification_mails, notification_pushes, notifications
 from cloudyard.domains.notifications.preferences import lock_preferences, read_preferences, write_preferences
 from cloudyard.domains.notifications.records import (
     Category,
     Channel,
-    MailState,
     Notice,
     Notification,
     Preferences,
+    SendState,
     Severity,
 )
 from cloudyard.domains.notifications.waiting_mails import queue_mail
+from cloudyard.domains.notifications.waiting_pushes import queue_push
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.database.upsert import insert_or_ignore
-from cloudyard.foundation.durable import Event, Outbox, Schedule
+from cloudyard.foundation.durable import Event, Outbox, Schedule, delete_in_batches
 from cloudyard.foundation.ids import Ids
 from cloudyard.foundation.settings.notifications import NotificationSettings
 
@@ -120,12 +121,12 @@ class Notifications:
         return Schedule("notifications.forget_old", timedelta(days=1), self.forget_old)
 
     async def forget_old(self) -> None:
-        """Delete notifications, and mails that wait no longer, which are older than they are kept."""
+        """Delete notifications and pushes, and mails that wait no longer, which are older than they are kept."""
         before = self._clock.now() - self._kept
-        mails = notification_mails
-        async with self._database.transaction() as tx:
-            await tx.execute(delete(notifications).where(notifications.c.created_at < before))
-            await tx.execute(delete(mails).where(mails.c.created_at < before, mails.c.state != MailState.WAITING.value))
+        ended = notification_mails.c.state != SendState.WAITING.value
+        await delete_in_batches(self._database, notifications, notifications.c.created_at < before)
+        await delete_in_batches(self._database, notification_pushes, notification_pushes.c.created_at < before)
+        await delete_in_batches(self._database, notification_mails, notification_mails.c.created_at < before, ended)
 
     async def _recipients(self, user_id: str | None) -> Sequence[str]:
         if user_id is None:
@@ -146,6 +147,8 @@ class Notifications:
                 await self._show(tx, row)
             if Channel.EMAIL in channels and self._mail_available:
                 await queue_mail(tx, row, self._clock.now() + self._digest_window)
+            if Channel.PUSH in channels:
+                await queue_push(tx, self._ids, row)
 
     def _row(self, user_id: str, notice: Notice) -> dict[str, Any]:
         return {

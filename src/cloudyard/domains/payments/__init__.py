@@ -3,6 +3,7 @@
 from cloudyard.domains.payments.bookkeeping import PaymentBooks
 from cloudyard.domains.payments.errors import (
     ForgedPaymentEvent,
+    NotRefundable,
     PackageNotFound,
     PaymentFailed,
     PaymentMethodRefused,
@@ -10,6 +11,7 @@ from cloudyard.domains.payments.errors import (
     PaymentNotFound,
     PaymentProviderUnavailable,
     PaymentRefused,
+    RefundRefused,
 )
 from cloudyard.domains.payments.jobs import PaymentReconciler
 from cloudyard.domains.payments.ports import PaymentProvider
@@ -19,18 +21,24 @@ from cloudyard.domains.payments.records import (
     Order,
     Package,
     Payment,
+    PaymentOverview,
     PaymentState,
     ProviderIntent,
     ProviderState,
     Purchase,
+    Refund,
     RefundsChanged,
+    RefundState,
     Reversal,
     ReversalKind,
 )
+from cloudyard.domains.payments.refunds import Refunds
 from cloudyard.domains.payments.service import Payments
+from cloudyard.domains.payments.verification import verify_payments
 
 __all__ = [
     "ForgedPaymentEvent",
+    "NotRefundable",
     "Notice",
     "Order",
     "Package",
@@ -41,6 +49,7 @@ __all__ = [
     "PaymentMethodRefused",
     "PaymentMismatch",
     "PaymentNotFound",
+    "PaymentOverview",
     "PaymentProvider",
     "PaymentProviderUnavailable",
     "PaymentReconciler",
@@ -51,7 +60,12 @@ __all__ = [
     "ProviderIntent",
     "ProviderState",
     "Purchase",
+    "Refund",
+    "RefundRefused",
+    "RefundState",
+    "Refunds",
     "RefundsChanged",
     "Reversal",
     "ReversalKind",
+    "verify_payments",
 ]

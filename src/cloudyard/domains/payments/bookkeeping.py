@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, select
 
 from cloudyard.domains.ledger import Entry, LedgerBatch, Posted, wallet_of
 from cloudyard.domains.ledger.models import accounts
-from cloudyard.domains.payments import entries, repository
+from cloudyard.domains.payments import entries, refund_rows, repository
 from cloudyard.domains.payments.errors import PaymentMismatch
 from cloudyard.domains.payments.models import payments
 from cloudyard.domains.payments.records import (
@@ -96,6 +96,9 @@ class PaymentBooks:
                 await self._take(tx, payment, reversal)
             elif reversal.returned and not known.returned:
                 await self._give_back(tx, payment, known)
+            if reversal.refund_id is not None:
+                returned = reversal.returned or (known is not None and known.returned)
+                await refund_rows.booked(tx, payment.id, reversal, self._clock.now(), returned=returned)
             return payment
 
     async def _complete(self, tx: Transaction, payment: Payment, intent: ProviderIntent) -> Payment:

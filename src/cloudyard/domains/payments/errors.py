@@ -45,6 +45,20 @@ class PaymentProviderUnavailable(DomainError):
     kind = ErrorKind.UNAVAILABLE
 
 
+class NotRefundable(DomainError):
+    """Nothing was received under the payment, or not so much of it is left."""
+
+    code = "not_refundable"
+    kind = ErrorKind.CONFLICT
+
+
+class RefundRefused(DomainError):
+    """The provider does not refund this; its message says why. Nothing was taken or given back."""
+
+    code = "refund_refused"
+    kind = ErrorKind.CONFLICT
+
+
 class ForgedPaymentEvent(DomainError):
     """An event is not signed with our secret, or was signed too long ago."""
 

@@ -38,6 +38,26 @@ payments = Table(
     UniqueConstraint("user_id", "request_key"),
 )
 
+payment_refunds = Table(
+    "payment_refunds",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("payment_id", String(36), ForeignKey("payments.id"), nullable=False, index=True),
+    Column("actor", String(36), nullable=False),
+    Column("request_key", String(64)),
+    Column("fingerprint", String(64), nullable=False),
+    Column("cents", Integer, CheckConstraint("cents > 0", name="cents"), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("reversal_id", String(255), unique=True),
+    Column("failure", String(500)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    *lease_columns(),
+    UniqueConstraint("actor", "request_key"),
+)
+"""Refunds that administrators asked for: the intent rows. What Stripe made of them is a reversal as any other."""
+
 payment_reversals = Table(
     "payment_reversals",
     metadata,

@@ -33,6 +33,10 @@ class PaymentProvider(Protocol):
         """See to it that a payment takes no more money, unless it has it already; how it stands then."""
         ...
 
+    async def refund(self, charge_id: str, *, cents: int, refund_id: str) -> Reversal:
+        """Give so much of a charge back; the provider keeps our `refund_id` with it. Raises `RefundRefused` too."""
+        ...
+
     async def refunds(self, charge_id: str) -> Sequence[Reversal]:
         """Every refund of a charge."""
         ...

@@ -36,6 +36,14 @@ class ReversalKind(StrEnum):
     DISPUTE = "dispute"
 
 
+class RefundState(StrEnum):
+    """The life of a refund that was asked for here. Completed: the provider has taken it on."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Package:
     """Credits that are sold together. `value` is what they are worth in the wallet, in nano-dollars."""
@@ -95,7 +103,10 @@ class ProviderIntent:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """Money that the provider took back, or (`returned`) gave us again: a refund failed, a dispute was won."""
+    """Money that the provider took back, or (`returned`) gave us again: a refund failed, a dispute was won.
+
+    `refund_id` is our id of a refund that was asked for here.
+    """
 
     id: str
     kind: ReversalKind
@@ -103,6 +114,35 @@ class Reversal:
     charge_id: str | None
     cents: int
     returned: bool
+    refund_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund that an administrator (`actor`) asked for, and what it took out of the buyer's wallet.
+
+    `uncovered` is what the wallet no longer had; promotions bore it.
+    """
+
+    id: str
+    payment_id: str
+    actor: str
+    cents: int
+    reason: str
+    state: RefundState
+    failure: str | None
+    taken: int
+    uncovered: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOverview:
+    """A payment, and the cents of it that went back by refunds and by disputes, those that failed left out."""
+
+    payment: Payment
+    refunded_cents: int
+    disputed_cents: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The statements on the tables of payments."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,17 @@ async def begin(
             due_at=now + FIRST_LOOK,
         )
     )
+
+
+async def page(tx: Transaction, where: Sequence[ColumnElement[bool]], limit: int, offset: int) -> list[Payment]:
+    """Payments that match, newest first: their ids are ordered by time."""
+    query = select(payments).where(*where).order_by(payments.c.id.desc()).limit(limit).offset(offset)
+    return [payment_of(row) for row in await tx.all(query)]
+
+
+async def count(tx: Transaction, where: Sequence[ColumnElement[bool]]) -> int:
+    """How many payments match."""
+    return int(await tx.scalar(select(func.count()).select_from(payments).where(*where)))
 
 
 async def find(tx: Transaction, *where: ColumnElement[bool]) -> Row[Any] | None:

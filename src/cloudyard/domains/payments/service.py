@@ -1,11 +1,11 @@
 """Buying credits."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement
 
-from cloudyard.domains.payments import repository
+from cloudyard.domains.payments import refund_rows, repository
 from cloudyard.domains.payments.bookkeeping import PaymentBooks
 from cloudyard.domains.payments.errors import (
     PaymentFailed,
@@ -20,12 +20,15 @@ from cloudyard.domains.payments.records import (
     Order,
     Package,
     Payment,
+    PaymentOverview,
     PaymentState,
     ProviderIntent,
     ProviderState,
     Purchase,
+    Refund,
     RefundsChanged,
     Reversal,
+    ReversalKind,
 )
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
@@ -88,6 +91,28 @@ class Payments:
         if payment.closed or payment.provider_id is None:
             return Purchase(payment)
         return await self._take_in(payment, await self._provider.retrieve(payment.provider_id))
+
+    async def list(
+        self, *, user_id: str | None = None, state: PaymentState | None = None, limit: int = 20, offset: int = 0
+    ) -> tuple[Sequence[PaymentOverview], int]:
+        """A page of the payments of all users that match, newest first, and how many match."""
+        wanted = {payments.c.user_id: user_id, payments.c.state: state.value if state is not None else None}
+        where = [column == value for column, value in wanted.items() if value is not None]
+        async with self._database.reading() as tx:
+            found = await repository.page(tx, where, limit, offset)
+            total = await repository.count(tx, where)
+            back = await refund_rows.reversed_cents(tx, [payment.id for payment in found])
+        return [_overview(payment, back) for payment in found], total
+
+    async def details(self, payment_id: str) -> tuple[PaymentOverview, Sequence[Refund]]:
+        """A payment of any user and the refunds that were asked for here, newest first. Raises `PaymentNotFound`."""
+        async with self._database.reading() as tx:
+            row = await repository.find(tx, payments.c.id == payment_id)
+            if row is None:
+                raise PaymentNotFound("There is no payment of this id.", field="payment_id")
+            back = await refund_rows.reversed_cents(tx, [payment_id])
+            refunds = await refund_rows.of_payment(tx, payment_id)
+        return _overview(repository.payment_of(row), back), refunds
 
     async def receive(self, body: bytes, signature: str | None) -> None:
         """Take in an event of the provider: late, twice or out of order, it does no harm.
@@ -177,6 +202,11 @@ class Payments:
         async with self._database.reading() as tx:
             row = await repository.find(tx, *where)
         return repository.payment_of(row) if row is not None else None
+
+
+def _overview(payment: Payment, back: Mapping[tuple[str, ReversalKind], int]) -> PaymentOverview:
+    refunded, disputed = (back.get((payment.id, kind), 0) for kind in (ReversalKind.REFUND, ReversalKind.DISPUTE))
+    return PaymentOverview(payment, refunded, disputed)
 
 
 def _outcome(purchase: Purchase) -> Purchase:

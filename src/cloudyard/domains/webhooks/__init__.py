@@ -1,7 +1,7 @@
 """Webhooks: events of the platform, posted to the addresses that administrators name."""
 
-from cloudyard.domains.webhooks.addresses import AddressRules
 from cloudyard.domains.webhooks.delivering import Deliveries
+from cloudyard.domains.webhooks.disabling import WEBHOOK_DISABLED, Disabling
 from cloudyard.domains.webhooks.errors import (
     DeliveryNotFound,
     DeliveryUnderWay,
@@ -10,9 +10,10 @@ from cloudyard.domains.webhooks.errors import (
     WebhookInactive,
     WebhookNotFound,
 )
-from cloudyard.domains.webhooks.events import EVENTS, TEST_EVENT
-from cloudyard.domains.webhooks.jobs import DeliveryLogPruner, WebhookConsumer
-from cloudyard.domains.webhooks.ports import Answer, Message, Sender, TargetForbidden, TargetUnreachable
+from cloudyard.domains.webhooks.events import EVENTS, TEST_EVENT, data_of
+from cloudyard.domains.webhooks.jobs import DeliveryLogPruner, DeliveryRows, UsageWebhooks, WebhookConsumer
+from cloudyard.domains.webhooks.lost_secrets import LostSecrets
+from cloudyard.domains.webhooks.ports import Answer, Message, Sender, TargetUnreachable
 from cloudyard.domains.webhooks.records import Attempt, Delivery, DeliveryFilter, DeliveryState, Webhook
 from cloudyard.domains.webhooks.service import WebhookChanges, Webhooks
 from cloudyard.domains.webhooks.wakening import Wakening
@@ -20,7 +21,7 @@ from cloudyard.domains.webhooks.wakening import Wakening
 __all__ = [
     "EVENTS",
     "TEST_EVENT",
-    "AddressRules",
+    "WEBHOOK_DISABLED",
     "Answer",
     "Attempt",
     "Deliveries",
@@ -28,14 +29,17 @@ __all__ = [
     "DeliveryFilter",
     "DeliveryLogPruner",
     "DeliveryNotFound",
+    "DeliveryRows",
     "DeliveryState",
     "DeliveryUnderWay",
+    "Disabling",
     "InvalidWebhook",
+    "LostSecrets",
     "Message",
     "Sender",
-    "TargetForbidden",
     "TargetUnreachable",
     "TooManyWebhooks",
+    "UsageWebhooks",
     "Wakening",
     "Webhook",
     "WebhookChanges",
@@ -43,4 +47,5 @@ __all__ = [
     "WebhookInactive",
     "WebhookNotFound",
     "Webhooks",
+    "data_of",
 ]

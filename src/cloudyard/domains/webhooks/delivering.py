@@ -1,60 +1,48 @@
 """Sending what is due: claim in a transaction, post outside of any, write the outcome guarded by the lease.
 
-Each endpoint has a worker of its own, so that one that hangs delays no other. An endpoint that is failing gets one
-delivery at a time, one that answers several, each of another lane.
+Each endpoint has a worker of its own, so that one that hangs or fails delays no other. An endpoint that is failing
+gets one delivery at a time, one that answers several, each of another lane.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import structlog
 from sqlalchemy import Row, Select, exists, insert, select, tuple_, update
 
-from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.webhooks import repository
+from cloudyard.domains.webhooks.disabling import Disabling
 from cloudyard.domains.webhooks.models import webhook_attempts, webhook_deliveries, webhook_endpoints
-from cloudyard.domains.webhooks.ports import Message, Sender, TargetForbidden, TargetUnreachable
+from cloudyard.domains.webhooks.outcomes import (
+    Outcome,
+    Tried,
+    after_failure,
+    answered,
+    attempt_row,
+    is_last,
+    reason_to_stop,
+    unanswered,
+)
+from cloudyard.domains.webhooks.ports import Message, Sender, TargetUnreachable
 from cloudyard.domains.webhooks.signatures import Fact, body_of, headers_of
 from cloudyard.domains.webhooks.wakening import Wakening
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
-from cloudyard.foundation.database import Database, Transaction
-from cloudyard.foundation.durable import Event, Outbox
+from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
+from cloudyard.foundation.durable.failures import described
 from cloudyard.foundation.durable.leases import claim, give_back
+from cloudyard.foundation.outbound_addresses import AddressForbidden
 from cloudyard.foundation.secret_box import SecretBox, SecretUnreadable
 
 log = structlog.get_logger(__name__)
 
-PAUSES = (5, 300, 1800, 7200, 18_000, 36_000, 36_000)
-"""Seconds after each failed try until the next: the schedule of Svix, whose first try comes at once."""
-DISABLED_AFTER = timedelta(days=5)
 SPARE_LEASE = timedelta(seconds=45)
 POLL_SECONDS = 1.0
-WEBHOOK_DISABLED = "webhook.disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one try ended."""
-
-    at: datetime
-    status: int | None
-    error: str | None
-    answer: str | None
-    duration_ms: int
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the receiver took it."""
-        return self.error is None
-
-
-Tried = tuple[Row[Any], Outcome]
+PAUSE_SECONDS = 5.0
+"""How long an endpoint whose worker failed is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +62,7 @@ class Deliveries:
         clock: Clock,
         box: SecretBox,
         sender: Sender,
-        outbox: Outbox,
-        audit: AuditLog,
+        disabling: Disabling,
         wakening: Wakening,
         *,
         at_once: int,
@@ -85,8 +72,7 @@ class Deliveries:
         self._clock = clock
         self._box = box
         self._sender = sender
-        self._outbox = outbox
-        self._audit = audit
+        self._disabling = disabling
         self._wakening = wakening
         self._at_once = at_once
         self._lease = timedelta(seconds=timeout_seconds) + SPARE_LEASE
@@ -96,7 +82,7 @@ class Deliveries:
         """Deliver for ever."""
         async with asyncio.TaskGroup() as workers:
             while True:
-                for endpoint_id in await self._due_endpoints():
+                for endpoint_id in await self._look():
                     self._start(workers, endpoint_id)
                 await self._wakening.wait(POLL_SECONDS)
 
@@ -107,12 +93,26 @@ class Deliveries:
             tried += sum(await asyncio.gather(*(self._drain(endpoint_id) for endpoint_id in due)))
         return tried
 
+    async def _look(self) -> list[str]:
+        try:
+            return await self._due_endpoints()
+        except DatabaseUnavailable as error:  # those that are sending may go on
+            log.warning("webhooks wait for the database", reason=error.message)
+            return []
+
     def _start(self, workers: asyncio.TaskGroup, endpoint_id: str) -> None:
         if endpoint_id in self._busy:
             return
         self._busy.add(endpoint_id)
-        worker = workers.create_task(self._drain(endpoint_id), name=f"webhook {endpoint_id}")
+        worker = workers.create_task(self._work(endpoint_id), name=f"webhook {endpoint_id}")
         worker.add_done_callback(lambda _: self._ended(endpoint_id))
+
+    async def _work(self, endpoint_id: str) -> None:
+        try:
+            await self._drain(endpoint_id)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the other endpoints get theirs
+            log.error("webhook worker failed", webhook=endpoint_id, error=described(error))
+            await self._clock.sleep(PAUSE_SECONDS)
 
     def _ended(self, endpoint_id: str) -> None:
         self._busy.discard(endpoint_id)
@@ -163,14 +163,18 @@ class Deliveries:
 
     async def _try(self, endpoint: Row[Any], row: Row[Any]) -> Outcome:
         at, started = self._clock.now(), self._clock.monotonic()
-        ended = partial(_ended, self._clock, at, started)
         try:
             answer = await self._sender.send(self._message(endpoint, row, at))
-        except (TargetForbidden, TargetUnreachable, SecretUnreadable) as error:
-            return ended(error=error.message)
-        if 200 <= answer.status < 300:
-            return ended(status=answer.status, answer=answer.text)
-        return ended(status=answer.status, answer=answer.text, error=_refusal(answer.status, answer.location))
+        except (AddressForbidden, TargetUnreachable, SecretUnreadable) as error:
+            return unanswered(error.message, at, self._since(started))
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is written down, and the others go on
+            log.error("webhook not sent", webhook=endpoint.id, delivery=row.id, error=described(error))
+            return unanswered(f"It could not be sent: {described(error)}", at, self._since(started))
+        return answered(answer, at, self._since(started))
+
+    def _since(self, started: float) -> int:
+        """Milliseconds since then."""
+        return round((self._clock.monotonic() - started) * 1000)
 
     def _message(self, endpoint: Row[Any], row: Row[Any], now: datetime) -> Message:
         secrets = [self._box.decrypt(endpoint.secret)]
@@ -182,35 +186,29 @@ class Deliveries:
 
     async def _apply(self, tx: Transaction, endpoint: Row[Any], tried: Sequence[Tried], now: datetime) -> None:
         """Write outcomes and what they tell of the endpoint. What lost its lease meanwhile is left out."""
-        taken = await _delivered(tx, [row for row, outcome in tried if outcome.delivered], now)
+        ids = await _delivered(tx, [row for row, outcome in tried if outcome.delivered], now)
+        taken = [(row, outcome) for row, outcome in tried if row.id in ids]
         refused = [
             (row, outcome)
             for row, outcome in tried
-            if not outcome.delivered and await give_back(tx, webhook_deliveries, row, **_after_failure(row, now))
+            if not outcome.delivered and await give_back(tx, webhook_deliveries, row, **after_failure(row, now))
         ]
-        kept = [(row, outcome) for row, outcome in tried if row.id in taken] + refused
-        if kept:
-            await tx.execute(insert(webhook_attempts), [_attempt(row, outcome) for row, outcome in kept])
-        if taken and endpoint.failing_since is not None:
+        if taken or refused:
+            await tx.execute(insert(webhook_attempts), [attempt_row(*each) for each in (*taken, *refused)])
+        await _let_next_go(tx, [row for row, _ in taken] + [row for row, _ in refused if is_last(row)], now)
+        gone = [outcome for _, outcome in refused if outcome.gone]
+        if gone or (refused and not taken):
+            await self._failed(tx, endpoint, gone[-1] if gone else refused[-1][1], now)
+        elif taken and endpoint.failing_since is not None:
             await _set(tx, endpoint.id, failing_since=None)
-        elif refused and not taken:
-            await self._failed(tx, endpoint, refused[-1][1], now)
 
     async def _failed(self, tx: Transaction, endpoint: Row[Any], last: Outcome, now: datetime) -> None:
         """Remember since when the endpoint has been failing, and stop sending when that is too long."""
         since = endpoint.failing_since or now
         await _set(tx, endpoint.id, failing_since=since)
-        reason = _too_much(last, since, now)
+        reason = reason_to_stop(last, since, now)
         if endpoint.active and reason is not None:
-            await self._disable(tx, endpoint, reason, now)
-
-    async def _disable(self, tx: Transaction, endpoint: Row[Any], reason: str, now: datetime) -> None:
-        subject = f"webhook:{endpoint.id}"
-        payload = {"webhook_id": endpoint.id, "url": endpoint.url, "reason": reason}
-        await _set(tx, endpoint.id, active=False, disabled_at=now, disabled_reason=reason)
-        await self._outbox.emit(tx, Event(WEBHOOK_DISABLED, subject, payload))
-        await self._audit.record(tx, None, WEBHOOK_DISABLED, subject, {"reason": reason})
-        log.warning("webhook disabled", webhook=endpoint.id, reason=reason)
+            await self._disabling.disable(tx, endpoint, reason, now)
 
 
 def _endpoint(endpoint_id: str) -> Select[Any]:
@@ -224,46 +222,16 @@ async def _delivered(tx: Transaction, rows: Sequence[Row[Any]], now: datetime) -
     table = webhook_deliveries
     ours = tuple_(table.c.id, table.c.epoch).in_([(row.id, row.epoch) for row in rows])
     ended = {"state": "delivered", "due_at": repository.NEVER, "ended_at": now, "lease_until": None}
-    return frozenset(row.id for row in await tx.all(update(table).where(ours).values(**ended).returning(table.c.id)))
+    marked = update(table).where(ours).values(**ended, tries=table.c.tries + 1)
+    return frozenset(row.id for row in await tx.all(marked.returning(table.c.id)))
 
 
-def _after_failure(row: Row[Any], now: datetime) -> dict[str, Any]:
-    """Where a delivery stands after a failed try: due again, or given up."""
-    if row.attempts > len(PAUSES):
-        return {"state": "dead", "due_at": repository.NEVER, "ended_at": now}
-    return {"due_at": now + timedelta(seconds=PAUSES[row.attempts - 1])}
-
-
-def _attempt(row: Row[Any], outcome: Outcome) -> dict[str, Any]:
-    tried = {name: getattr(outcome, name) for name in ("at", "status", "error", "answer", "duration_ms")}
-    return {"delivery_id": row.id, **tried}
+async def _let_next_go(tx: Transaction, ended: Sequence[Row[Any]], now: datetime) -> None:
+    """Make due what waited for deliveries that have ended."""
+    lanes = sorted({(row.endpoint_id, row.lane) for row in ended})
+    if lanes:
+        await tx.execute(repository.first_made_due(now), repository.lanes_to_look_at(lanes))
 
 
 async def _set(tx: Transaction, endpoint_id: str, **values: Any) -> None:
     await tx.execute(update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id).values(**values))
-
-
-def _too_much(last: Outcome, since: datetime, now: datetime) -> str | None:
-    """Why nothing more is sent to an endpoint, None while it is."""
-    if last.status == HTTPStatus.GONE:
-        return "The receiver answered 410 (Gone), which means that it wants no more (Standard Webhooks)."
-    if now - since < DISABLED_AFTER:
-        return None
-    return (
-        f"Every delivery has failed since {since:%Y-%m-%d %H:%M} UTC, last with: {last.error} "
-        "Mend the receiver, then set `active` to true; what waits is sent then."
-    )
-
-
-def _refusal(status: int, location: str | None) -> str:
-    if location is not None:
-        return (
-            f"The receiver answered {status} and redirects to {location[:500]}; redirects are not followed. "
-            "Give the final address as the webhook's URL."
-        )
-    return f"The receiver answered {status}; a delivery counts as taken when it answers 200 to 299."
-
-
-def _ended(clock: Clock, at: datetime, started: float, **how: Any) -> Outcome:
-    taken = round((clock.monotonic() - started) * 1000)
-    return Outcome(at, how.get("status"), how.get("error"), how.get("answer"), taken)

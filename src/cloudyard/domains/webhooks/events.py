@@ -8,11 +8,12 @@ from pydantic.alias_generators import to_camel
 from cloudyard.domains.webhooks.errors import InvalidWebhook
 from cloudyard.foundation.money import CreditRate, plain_number
 
+CREDIT_USED = "credit.used"
 EVENTS = (
     "user.created",
     "user.updated",
     "credit.purchased",
-    "credit.used",
+    CREDIT_USED,
     "payment.completed",
     "payment.failed",
 )

@@ -39,8 +39,9 @@ webhook_endpoints = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
-# Of the pending deliveries of one endpoint and lane, the first alone may be sent. Ids are never used again, so that
-# they keep the order in which events arrived.
+# Of the pending deliveries of one endpoint and lane, the first alone may be sent; the next one comes due when it has
+# ended. Ids are never used again, so that they keep the order in which events arrived. `tries` counts those that came
+# to an end, `attempts` how often a delivery was claimed.
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
@@ -54,6 +55,7 @@ webhook_deliveries = Table(
     Column("state", String(12), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime, index=True),
+    Column("tries", Integer, nullable=False, default=0, server_default="0"),
     *lease_columns(),
     CheckConstraint("state IN ('pending', 'delivered', 'dead')", name="state"),
     UniqueConstraint("endpoint_id", "event_id"),

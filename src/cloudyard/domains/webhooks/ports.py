@@ -7,13 +7,6 @@ from typing import Protocol
 from cloudyard.foundation.errors import DomainError, ErrorKind
 
 
-class TargetForbidden(DomainError):
-    """The address is one that no webhook may reach."""
-
-    code = "webhook_target_forbidden"
-    kind = ErrorKind.INVALID
-
-
 class TargetUnreachable(DomainError):
     """The receiver could not be reached, or did not answer in time."""
 
@@ -43,5 +36,5 @@ class Sender(Protocol):
     """Posts messages. It follows no redirect, and connects to no address that the rules forbid."""
 
     async def send(self, message: Message) -> Answer:
-        """Post it. Raises `TargetForbidden`, `TargetUnreachable`."""
+        """Post it. Raises `AddressForbidden`, `TargetUnreachable`."""
         ...

@@ -35,7 +35,10 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one endpoint. `next_attempt_at` is None once it has ended."""
+    """One event on its way to one endpoint. `attempts` counts the tries that came to an end.
+
+    `next_attempt_at` is None while it waits for an earlier one of its subject, and once it has ended.
+    """
 
     id: str
     webhook_id: str

@@ -1,10 +1,10 @@
 """The statements on the tables of webhooks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, Update, bindparam, exists, false, func, literal_column, or_, select, update
 
 from cloudyard.domains.webhooks.errors import DeliveryNotFound, WebhookNotFound
 from cloudyard.domains.webhooks.models import webhook_deliveries, webhook_endpoints
@@ -12,7 +12,10 @@ from cloudyard.domains.webhooks.records import Delivery, DeliveryFilter, Deliver
 from cloudyard.foundation.database import Transaction
 
 NEVER = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
-"""When a delivery that has ended comes due."""
+"""When a delivery comes due that has ended, or that waits for an earlier one of its lane."""
+
+PENDING: ColumnElement[str] = literal_column("'pending'")
+"""As a literal, so that the database sees that its partial indexes fit."""
 
 LONGEST_NUMBER = 18
 """Digits that a 64-bit id has at most and that always fit."""
@@ -59,10 +62,35 @@ def sendable(now: datetime) -> Sequence[ColumnElement[bool]]:
         earlier.c.endpoint_id == table.c.endpoint_id,
         earlier.c.lane == table.c.lane,
         earlier.c.id < table.c.id,
-        earlier.c.state == "pending",
+        earlier.c.state == PENDING,
     )
     free = or_(table.c.lease_until.is_(None), table.c.lease_until < now)
-    return (table.c.state == "pending", table.c.due_at <= now, free, ~before)
+    return (table.c.state == PENDING, table.c.due_at <= now, free, ~before)
+
+
+def first_made_due(now: datetime) -> Update:
+    """Makes the first pending delivery of a lane due if it waits; to be run with `lanes_to_look_at`.
+
+    Whoever runs it has the endpoint locked: then no delivery is written behind one that is just ending.
+    """
+    table, waiting = webhook_deliveries, webhook_deliveries.alias("waiting")
+    first = (
+        select(waiting.c.id)
+        .where(
+            waiting.c.endpoint_id == bindparam("of_endpoint"),
+            waiting.c.lane == bindparam("in_lane"),
+            waiting.c.state == PENDING,
+        )
+        .order_by(waiting.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return update(table).where(table.c.id == first, table.c.due_at == NEVER).values(due_at=now)
+
+
+def lanes_to_look_at(lanes: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """The parameters of `first_made_due` for pairs of endpoint and lane."""
+    return [{"of_endpoint": endpoint_id, "in_lane": lane} for endpoint_id, lane in lanes]
 
 
 def webhook_of(row: Row[Any]) -> Webhook:
@@ -89,10 +117,10 @@ def delivery_of(row: Row[Any]) -> Delivery:
         event_id=row.event_id,
         event_type=row.event_type,
         state=state,
-        attempts=row.attempts,
+        attempts=row.tries,
         occurred_at=row.occurred_at,
         created_at=row.created_at,
-        next_attempt_at=row.due_at if state is DeliveryState.PENDING else None,
+        next_attempt_at=row.due_at if row.due_at != NEVER else None,
         ended_at=row.ended_at,
     )
 
@@ -103,7 +131,7 @@ def _matching(webhook_id: str, wanted: DeliveryFilter) -> list[ColumnElement[boo
     if wanted.state is not None:
         which.append(table.c.state == wanted.state.value)
     if wanted.event_type is not None:
-        which.append(table.c.event_type == wanted.event_type)
+        which.append(table.c.event_type == wanted.event_type if wanted.event_type.isprintable() else false())
     if wanted.since is not None:
         which.append(table.c.created_at >= wanted.since)
     if wanted.until is not None:

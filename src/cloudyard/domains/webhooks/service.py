@@ -8,7 +8,6 @@ from sqlalchemy import delete, func, insert, select, update
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.webhooks import repository
-from cloudyard.domains.webhooks.addresses import AddressRules
 from cloudyard.domains.webhooks.errors import DeliveryUnderWay, InvalidWebhook, TooManyWebhooks, WebhookInactive
 from cloudyard.domains.webhooks.events import TEST_EVENT, checked_events
 from cloudyard.domains.webhooks.models import webhook_attempts, webhook_deliveries, webhook_endpoints
@@ -18,6 +17,7 @@ from cloudyard.domains.webhooks.wakening import Wakening
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.ids import Ids
+from cloudyard.foundation.outbound_addresses import AddressRules
 from cloudyard.foundation.secret_box import SecretBox
 
 MOST_WEBHOOKS = 100
@@ -63,7 +63,7 @@ class Webhooks:
     ) -> tuple[Webhook, str]:
         """A new webhook and its secret, made up where none is given.
 
-        Raises `InvalidWebhook`, `TargetForbidden`, `TooManyWebhooks`.
+        Raises `InvalidWebhook`, `UnusableUrl`, `AddressForbidden`, `TooManyWebhooks`.
         """
         kept = new_secret(self._ids) if secret is None else _checked_secret(secret)
         now = self._clock.now()
@@ -99,7 +99,7 @@ class Webhooks:
     async def update(self, actor: str, webhook_id: str, **changes: Unpack[WebhookChanges]) -> Webhook:
         """Change a webhook. Made active again, it begins with a clean record and gets what waited for it.
 
-        Raises `WebhookNotFound`, `InvalidWebhook`, `TargetForbidden`.
+        Raises `WebhookNotFound`, `InvalidWebhook`, `UnusableUrl`, `AddressForbidden`.
         """
         values = self._columns(changes)
         async with self._database.transaction() as tx:
@@ -117,14 +117,18 @@ class Webhooks:
             await self._record(tx, actor, "deleted", webhook_id, {"url": row.url})
 
     async def rotate_secret(self, actor: str, webhook_id: str) -> tuple[Webhook, str]:
-        """A new secret. For a day the Standard Webhooks header is signed with the old one too.
+        """A new secret. For a day the Standard Webhooks header is signed with the old one too, if that can be read.
 
         Raises `WebhookNotFound`.
         """
         secret, now = new_secret(self._ids), self._clock.now()
         async with self._database.transaction() as tx:
             before = await repository.get_endpoint(tx, webhook_id, lock=True)
-            kept = {"previous_secret": before.secret, "previous_secret_until": now + OLD_SECRET_KEPT}
+            readable = self._box.can_read(before.secret)
+            kept = {
+                "previous_secret": before.secret if readable else None,
+                "previous_secret_until": now + OLD_SECRET_KEPT if readable else None,
+            }
             row = await _write(tx, webhook_id, {"secret": self._box.encrypt(secret), "updated_at": now, **kept})
             await self._record(tx, actor, "secret_rotated", webhook_id)
         return repository.webhook_of(row), secret
@@ -183,7 +187,7 @@ class Webhooks:
             row = await repository.get_delivery(tx, webhook_id, delivery_id, lock=True)
             if row.state == "pending":
                 raise DeliveryUnderWay("The delivery is still being tried. Wait until it has ended, then replay it.")
-            again = {"state": "pending", "attempts": 0, "due_at": now, "ended_at": None, "lane": f"replay:{row.id}"}
+            again = {"state": "pending", "tries": 0, "due_at": now, "ended_at": None, "lane": f"replay:{row.id}"}
             changed = update(table).where(table.c.id == row.id).values(**again).returning(*table.c)
             row = (await tx.execute(changed)).one()
             await self._record(tx, actor, "delivery_replayed", webhook_id, {"delivery": delivery_id})

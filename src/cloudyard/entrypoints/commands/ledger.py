@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cloudyard.domains.billing import verify as verify_books
 from cloudyard.domains.ledger import Discrepancy
+from cloudyard.domains.payments import verify_payments
 from cloudyard.entrypoints.commands.opening import services_of
 from cloudyard.entrypoints.commands.options import DataDir, settings_for
 from cloudyard.foundation.settings import Settings
@@ -22,7 +23,8 @@ def ledger() -> None:
 
 @app.command()
 def verify(data_dir: DataDir = None) -> None:
-    """Recompute every balance, hold and charge from postings and usage records; fail on any difference.
+    """Recompute every balance, hold and charge from postings and usage records, and compare every purchase, refund and
+    dispute with them; fail on any difference.
 
     Changes nothing, and may run beside the server.
     """
@@ -34,9 +36,12 @@ def verify(data_dir: DataDir = None) -> None:
     if found:
         console.print(f"The books are wrong in {len(found)} places. Nothing was changed.", style="bold red")
         raise typer.Exit(1)
-    console.print("The books are right: every balance, hold and charge follows from postings and usage records.")
+    console.print(
+        "The books are right: every balance, hold and charge follows from postings and usage records, and every "
+        "purchase has its posting."
+    )
 
 
 async def _verify(settings: Settings) -> Sequence[Discrepancy]:
     async with services_of(settings) as services, services.database.reading() as tx:
-        return await tx.run_sync(verify_books)
+        return [*await tx.run_sync(verify_books), *await tx.run_sync(verify_payments)]

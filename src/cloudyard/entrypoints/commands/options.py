@@ -25,7 +25,7 @@ def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
         return load_settings(data_dir, **overrides)
     except ValidationError as error:
         problems = "; ".join(f"{_name(item['loc'])}: {item['msg']}" for item in error.errors())
-        advice = "Correct it in the environment or in cloudyard.toml."
+        advice = "Correct it on the command line, in the environment or in cloudyard.toml."
         raise InvalidInput(f"A setting cannot be used. {problems}. {advice}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"cloudyard.toml cannot be read: {error}. Correct the line and try again.") from error

@@ -2,5 +2,6 @@
 
 from cloudyard.entrypoints.tour.route import TourOptions, take_tour
 from cloudyard.entrypoints.tour.talk import TourStopped
+from cloudyard.entrypoints.tour.webhook import Administrator
 
-__all__ = ["TourOptions", "TourStopped", "take_tour"]
+__all__ = ["Administrator", "TourOptions", "TourStopped", "take_tour"]

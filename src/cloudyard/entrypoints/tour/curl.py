@@ -29,6 +29,7 @@ def curl_line(
     *,
     credential: Credential | None = None,
     body: str | None = None,
+    headers: Mapping[str, str] | None = None,
     upload: Upload | None = None,
     streamed: bool = False,
     output: str | None = None,
@@ -38,7 +39,7 @@ def curl_line(
     if method != "GET" and body is None and upload is None:
         words[0] += f" -X {method}"
     words[0] += f" {shlex.quote(url)}"
-    words += _options(credential, body, upload, output)
+    words += _options(credential, body, headers or {}, upload, output)
     line = " \\\n  ".join(words)
     return f"printf '%s' {shlex.quote(upload.content)} |\n{line}" if upload else line
 
@@ -49,7 +50,11 @@ def assignment(credential: Credential) -> str:
 
 
 def _options(
-    credential: Credential | None, body: str | None, upload: Upload | None, output: str | None
+    credential: Credential | None,
+    body: str | None,
+    headers: Mapping[str, str],
+    upload: Upload | None,
+    output: str | None,
 ) -> Sequence[str]:
     options: Mapping[str, str | None] = {
         "-H": f'"Authorization: Bearer ${credential.variable}"' if credential else None,
@@ -57,4 +62,5 @@ def _options(
         "-o": shlex.quote(output) if output else None,
     }
     words = [f"{option} {value}" for option, value in options.items() if value is not None]
+    words += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
     return [*words, "-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"] if body else words

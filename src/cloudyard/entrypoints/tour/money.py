@@ -37,6 +37,7 @@ class Purse:
         self._prices: list[Price] = []
         self._usd = Decimal(0)
         self._first = Decimal(0)
+        self._bought = Decimal(0)
         self._credits_per_usd = Decimal(0)
 
     def open(self) -> None:
@@ -65,6 +66,21 @@ class Purse:
         self._screen.check(taken == price.usd, f"the wallet changed by {usd(taken)}, the price is {usd(price.usd)}")
         self._screen.check(listed == price.usd, f"the history lists {usd(listed)} for it")
 
+    def bought(self, credits: Decimal) -> None:
+        """Show what a purchase brought and check it against the wallet and against the last line of the history."""
+        before, self._usd = self._usd, self._balance()
+        came = self._usd - before
+        self._bought += came
+        listed = self._last_line()
+        self._screen.say()
+        self._screen.say(f"  wallet   {usd(before)} before, {usd(self._usd)} after")
+        worth = usd(credits / self._credits_per_usd)
+        self._screen.check(
+            came * self._credits_per_usd == credits,
+            f"the wallet changed by {usd(came)}, {_plain(credits)} credits are {worth}",
+        )
+        self._screen.check(listed == credits, f"the history lists {_plain(listed)} credits for it")
+
     def unchanged(self, why: str) -> None:
         """Check that nothing was charged."""
         before, self._usd = self._usd, self._balance()
@@ -77,11 +93,9 @@ class Purse:
         self._screen.table(("call", "tokens in", "tokens out", "price"), [*rows, ("together", "", "", usd(total))])
         self._screen.say()
         left = self._balance()
-        self._screen.check(
-            self._first - total == left,
-            f"welcome credit {usd(self._first)} - charges {usd(total)} = {usd(self._first - total)}, "
-            f"and the wallet holds {usd(left)}",
-        )
+        came = f"welcome credit {usd(self._first)}" + (f" + purchase {usd(self._bought)}" if self._bought else "")
+        due = self._first + self._bought - total
+        self._screen.check(due == left, f"{came} - charges {usd(total)} = {usd(due)}, and the wallet holds {usd(left)}")
         history = self._history()
         listed = sum((Decimal(line["amount"]) for line in history), Decimal(0)) / self._credits_per_usd
         self._screen.check(listed == left, f"the {len(history)} lines of the history sum to {usd(listed)}")

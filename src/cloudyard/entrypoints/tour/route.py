@@ -10,9 +10,12 @@ from pathlib import Path
 
 from cloudyard.backends.model_store.default_models import MINILM, SMOLLM2
 from cloudyard.entrypoints.tour import stops
+from cloudyard.entrypoints.tour.agent import agent_call
 from cloudyard.entrypoints.tour.money import Purse
+from cloudyard.entrypoints.tour.purchase import purchase
 from cloudyard.entrypoints.tour.screen import Screen
 from cloudyard.entrypoints.tour.talk import Talk, TourStopped
+from cloudyard.entrypoints.tour.webhook import Administrator, webhook
 from cloudyard.foundation.ids import Ids
 
 DEFAULT_MODEL = SMOLLM2.name
@@ -21,12 +24,15 @@ DEFAULT_EMBEDDING_MODEL = MINILM.name
 
 @dataclass(frozen=True, slots=True)
 class TourOptions:
-    """Where the tour goes. With `data_dir` it ends with `cloudyard ledger verify`, which needs the server's files."""
+    """Where the tour goes. With `data_dir` it ends with `cloudyard ledger verify`, which needs the server's files;
+    with an administrator it also shows what those can do.
+    """
 
     url: str
     data_dir: Path | None = None
     model: str = DEFAULT_MODEL
     embedding_model: str = DEFAULT_EMBEDDING_MODEL
+    administrator: Administrator | None = None
 
 
 def take_tour(options: TourOptions, screen: Screen, ids: Ids) -> bool:
@@ -41,7 +47,10 @@ def take_tour(options: TourOptions, screen: Screen, ids: Ids) -> bool:
         stops.embeddings(talk, screen, purse, key, options.embedding_model)
         stops.remembered_chat(talk, screen, purse, token, options.model)
         stops.file_round_trip(talk, screen, purse, token)
-        screen.stop("The books", "Every charge of this tour, and what is left of the welcome credits.")
+        purchase(talk, screen, purse, token, ids)
+        webhook(talk, screen, purse, token, options.administrator)
+        agent_call(talk, screen, purse, key, options.model)
+        screen.stop("The books", "Every charge of this tour, and what is left.")
         purse.close()
     _verify_ledger(screen, options.data_dir)
     return screen.wrong == 0

@@ -55,6 +55,10 @@ class Screen:
         self._console.print(Text.assemble(INDENT, mark, what), soft_wrap=True)
         self.wrong += not right
 
+    def skipped(self, why: str) -> None:
+        """A stop that cannot be shown here, and what would make it possible."""
+        self._console.print(Text.assemble(INDENT, ("skipped  ", "yellow"), why), soft_wrap=True)
+
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Figures in columns, the first column words."""
         table = Table(box=None, pad_edge=False)

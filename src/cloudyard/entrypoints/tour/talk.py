@@ -1,7 +1,7 @@
 """Talking to the server: every request is shown as a command line, every answer as it came."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,20 @@ class TourStopped(DomainError):
 
     code = "tour_stopped"
     kind = ErrorKind.UPSTREAM
+
+
+class Refused(TourStopped):
+    """The server refused a request."""
+
+    @property
+    def status(self) -> object:
+        """The status of the answer."""
+        return self.details.get("status")
+
+    @property
+    def said(self) -> str:
+        """The message for people in the answer."""
+        return str(self.details.get("said", ""))
 
 
 class Talk:
@@ -45,15 +59,18 @@ class Talk:
         path: str,
         *,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
         credential: Credential | None = None,
         upload: Upload | None = None,
         quietly: bool = False,
     ) -> Any:
-        """The answer to a request, with exact numbers; shown unless `quietly`. Raises `TourStopped`."""
+        """The answer to a request, with exact numbers; shown unless `quietly`. Raises `Refused`, `TourStopped`."""
         text = json.dumps(body) if body is not None else None
         if not quietly:
-            self._screen.command(curl_line(method, self.url(path), credential=credential, body=text, upload=upload))
-        answer = self._send(method, path, text, credential, upload)
+            url = self.url(path)
+            line = curl_line(method, url, credential=credential, body=text, headers=headers, upload=upload)
+            self._screen.command(line)
+        answer = self._send(method, path, text, _headers(text, credential, headers), upload)
         parsed = _parsed(answer.text)
         if not quietly:
             self._screen.answer(parsed)
@@ -62,7 +79,7 @@ class Talk:
     def download(self, path: str, credential: Credential, *, save_as: str) -> bytes:
         """The bytes under a path. Raises `TourStopped`."""
         self._screen.command(curl_line("GET", self.url(path), credential=credential, output=save_as))
-        return self._send("GET", path, None, credential, None).content
+        return self._send("GET", path, None, _headers(None, credential), None).content
 
     @contextmanager
     def events(self, path: str, body: Any, credential: Credential) -> Iterator[Iterator[Any]]:
@@ -81,13 +98,11 @@ class Talk:
             raise self._unreachable(error) from error
 
     def _send(
-        self, method: str, path: str, text: str | None, credential: Credential | None, upload: Upload | None
+        self, method: str, path: str, text: str | None, headers: Mapping[str, str], upload: Upload | None
     ) -> httpx2.Response:
         form = {upload.field: (upload.name, upload.content.encode(), upload.media_type)} if upload else None
         try:
-            answer = self._client.request(
-                method, self.url(path), content=text, files=form, headers=_headers(text, credential)
-            )
+            answer = self._client.request(method, self.url(path), content=text, files=form, headers=headers)
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
         if not answer.is_success:
@@ -101,14 +116,28 @@ class Talk:
         )
 
 
-def _headers(text: str | None, credential: Credential | None) -> dict[str, str]:
+def _headers(
+    text: str | None, credential: Credential | None, more: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
     headers = {"Content-Type": "application/json"} if text is not None else {}
-    return {**headers, "Authorization": f"Bearer {credential.value}"} if credential else headers
+    if credential is not None:
+        headers["Authorization"] = f"Bearer {credential.value}"
+    return {**headers, **(more or {})}
 
 
-def _refused(method: str, path: str, answer: httpx2.Response) -> TourStopped:
-    said = answer.text.strip()[:LONGEST_REFUSAL]
-    return TourStopped(f"{method} {path} was answered with {answer.status_code}, which the tour did not expect: {said}")
+def _refused(method: str, path: str, answer: httpx2.Response) -> Refused:
+    whole = answer.text.strip()[:LONGEST_REFUSAL]
+    message = f"{method} {path} was answered with {answer.status_code}, which the tour did not expect: {whole}"
+    return Refused(message, details={"status": answer.status_code, "said": _message_in(answer) or whole})
+
+
+def _message_in(answer: httpx2.Response) -> str | None:
+    """The words for people in a refusal of Smart AI Hub, where it has any."""
+    try:
+        message = answer.json()["error"]["message"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return message if isinstance(message, str) else None
 
 
 def _parsed(text: str) -> Any:

@@ -3,6 +3,7 @@
 from cloudyard.foundation.durable.background import BackgroundWork, every, to_its_end
 from cloudyard.foundation.durable.idempotency import IdempotencyKeys, StoredAnswer
 from cloudyard.foundation.durable.outbox import Consumer, Delivered, Dispatcher, Event, Outbox
+from cloudyard.foundation.durable.pruning import delete_in_batches
 from cloudyard.foundation.durable.schedules import Schedule, Scheduler
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Schedule",
     "Scheduler",
     "StoredAnswer",
+    "delete_in_batches",
     "every",
     "to_its_end",
 ]

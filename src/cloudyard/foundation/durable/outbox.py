@@ -5,9 +5,10 @@ back-off and holds back only later events of its own subject.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -108,11 +109,12 @@ class Outbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._consumers: dict[str, Consumer] = {}
-        self._woken = asyncio.Event()
+        self._woken: dict[str, asyncio.Event] = {}
 
     def subscribe(self, consumer: Consumer) -> None:
         """Register a consumer (at wiring, before anything is emitted)."""
         self._consumers[consumer.name] = consumer
+        self._woken[consumer.name] = asyncio.Event()
 
     @property
     def consumers(self) -> Mapping[str, Consumer]:
@@ -140,16 +142,19 @@ class Outbox:
             insert(outbox_deliveries),
             [{"event_id": event_id, "consumer": name, "subject": event.subject, "due_at": now} for name in wanted_by],
         )
-        tx.after_commit(self._woken.set)
+        for name in wanted_by:
+            tx.after_commit(self._woken[name].set)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when an event was committed here, or after `seconds` (another process may have written one)."""
+    async def wait(self, consumer: str, seconds: float) -> None:
+        """Return when an event for the consumer was committed here, or after `seconds`: another process may have
+        written one."""
+        woken = self._woken[consumer]
         try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            await asyncio.wait_for(woken.wait(), seconds)
         except TimeoutError:
             return
         finally:
-            self._woken.clear()
+            woken.clear()
 
 
 class Dispatcher:
@@ -164,15 +169,19 @@ class Dispatcher:
         self._clock = clock
         self._poll_seconds = poll_seconds
 
-    async def run(self) -> None:
-        """Deliver for ever."""
-        while True:
-            if await self.deliver_due() == 0:
-                await self._outbox.wait(self._poll_seconds)
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """A loop for each consumer, by name, so that a slow one holds up no other."""
+        return {f"outbox.{name}": partial(self.run, name) for name in self._outbox.consumers}
 
-    async def deliver_due(self) -> int:
-        """Deliver one batch of what is due; the number of deliveries tried."""
-        mine = outbox_deliveries.c.consumer.in_(sorted(self._outbox.consumers))
+    async def run(self, consumer: str) -> None:
+        """Deliver to one consumer for ever."""
+        while True:
+            if await self.deliver_due(consumer) == 0:
+                await self._outbox.wait(consumer, self._poll_seconds)
+
+    async def deliver_due(self, *consumers: str) -> int:
+        """Deliver one batch of what is due, to these consumers or to all; the number of deliveries tried."""
+        mine = outbox_deliveries.c.consumer.in_(sorted(consumers or self._outbox.consumers))
         async with self._database.transaction() as tx:
             rows = await claim(
                 tx,

@@ -1,5 +1,6 @@
 """Schedules: jobs that run every so often, in one process at a time however many there are."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +10,7 @@ import structlog
 from sqlalchemy import Column, Row, String, Table, Text, select
 
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database import Database, UtcDateTime, metadata
+from cloudyard.foundation.database import Database, DatabaseUnavailable, UtcDateTime, metadata
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable.failures import described
 from cloudyard.foundation.durable.leases import claim, give_back, lease_columns
@@ -47,11 +48,15 @@ class Scheduler:
         self._jobs = {job.name: job for job in jobs}
 
     async def run(self) -> None:
-        """Run due jobs for ever."""
+        """Run due jobs for ever, each beside the others: one that takes long holds up none."""
         await self.register()
-        while True:
-            await self.run_due()
-            await self._clock.sleep(TICK_SECONDS)
+        running: dict[str, asyncio.Task[bool]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for name in await self._due():
+                    if name not in running or running[name].done():
+                        running[name] = tasks.create_task(self._attend(name), name=f"job {name}")
+                await self._clock.sleep(TICK_SECONDS)
 
     async def register(self) -> None:
         """Write a row for every job that has none yet, due at once."""
@@ -61,14 +66,8 @@ class Scheduler:
                 await tx.execute(insert_or_ignore(tx.dialect, schedules).values(name=name, due_at=self._clock.now()))
 
     async def run_due(self) -> int:
-        """Run what is due, one after the other; the number of jobs run."""
-        ran = 0
-        for name in await self._due():
-            row = await self._claim(self._jobs[name])
-            if row is not None:
-                await self._run(self._jobs[name], row)
-                ran += 1
-        return ran
+        """Run what is due, and wait for its end; the number of jobs run."""
+        return sum(await asyncio.gather(*(self._attend(name) for name in await self._due())))
 
     async def _due(self) -> list[str]:
         """The jobs whose time has come, in the order in which they were given."""
@@ -76,6 +75,18 @@ class Scheduler:
             found = await tx.all(select(schedules.c.name).where(schedules.c.due_at <= self._clock.now()))
         due = {row.name for row in found}
         return [name for name in self._jobs if name in due]
+
+    async def _attend(self, name: str) -> bool:
+        """Run a job unless another process runs it; whether it was run here."""
+        job = self._jobs[name]
+        try:
+            row = await self._claim(job)
+            if row is not None:
+                await self._run(job, row)
+        except DatabaseUnavailable as error:
+            log.warning("scheduled job is tried again", job=name, error=error.message)
+            return False
+        return row is not None
 
     async def _claim(self, job: Schedule) -> Row[Any] | None:
         where = [schedules.c.name == job.name]

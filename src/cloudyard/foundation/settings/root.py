@@ -20,9 +20,12 @@ from cloudyard.foundation.settings.inference import InferenceSettings
 from cloudyard.foundation.settings.limits import LimitSettings
 from cloudyard.foundation.settings.mail import MailBackend, MailSettings
 from cloudyard.foundation.settings.notifications import NotificationSettings
+from cloudyard.foundation.settings.oauth import OAuthSettings
 from cloudyard.foundation.settings.payments import PaymentSettings
+from cloudyard.foundation.settings.push import PushSettings
 from cloudyard.foundation.settings.security import SecuritySettings
 from cloudyard.foundation.settings.server import ServerSettings
+from cloudyard.foundation.settings.sign_in import SignInSettings
 from cloudyard.foundation.settings.telemetry import TelemetrySettings
 from cloudyard.foundation.settings.webhooks import WebhookSettings
 
@@ -100,8 +103,11 @@ class Settings(_Sourced):
     server: ServerSettings = Field(default_factory=ServerSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
+    sign_in: SignInSettings = Field(default_factory=SignInSettings)
     mail: MailSettings = Field(default_factory=MailSettings)
+    oauth: OAuthSettings = Field(default_factory=OAuthSettings)
     notifications: NotificationSettings = Field(default_factory=NotificationSettings)
+    push: PushSettings = Field(default_factory=PushSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     billing: BillingSettings = Field(default_factory=BillingSettings)
@@ -125,6 +131,14 @@ class Settings(_Sourced):
         """Whether webhooks may go to this machine itself, with the profile's default filled in."""
         given = self.webhooks.allow_loopback
         return self.development if given is None else given
+
+    @property
+    def push_contact(self) -> str | None:
+        """At which address push services reach the operator, with the default filled in."""
+        if self.push.contact is not None or self.admin_email is not None:
+            return self.push.contact or f"mailto:{self.admin_email}"
+        public = self.server.public_url or ""
+        return public if public.startswith("https://") else None
 
     @property
     def cors_origins(self) -> tuple[str, ...]:

@@ -9,10 +9,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.samples import Sample
 
 from cloudyard.foundation.telemetry import genai
 
-HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
+WEBSOCKET = "WEBSOCKET"
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", WEBSOCKET})
 OTHER = "other"
 FAILED = "5xx"
 MOST_VALUES = 200
@@ -160,12 +162,10 @@ class HttpMetrics:
         children[1].observe(seconds)
 
     def totals(self) -> HttpTotals:
-        """The sums over all labels."""
-        counts = [sample for metric in self._requests.collect() for sample in metric.samples]
-        answered = [sample for sample in counts if sample.name.endswith("_total")]
+        """The sums over all labels. WebSockets are left out: how long one stays open says nothing of our speed."""
+        answered = _requests(self._requests, "_total")
         failed = [sample for sample in answered if sample.labels["status"] == FAILED]
-        times = [sample for metric in self._seconds.collect() for sample in metric.samples]
-        seconds = sum(sample.value for sample in times if sample.name.endswith("_sum"))
+        seconds = sum(sample.value for sample in _requests(self._seconds, "_sum"))
         return HttpTotals(int(sum(s.value for s in answered)), int(sum(s.value for s in failed)), seconds)
 
     def _resolve(self, surface: str, route: str, method: str, status_class: int) -> tuple[Counter, Histogram]:
@@ -178,6 +178,12 @@ class HttpMetrics:
         if (known_route, known_method) == (route, method):
             self._children[surface, route, method, status_class] = children
         return children
+
+
+def _requests(metric: Counter | Histogram, suffix: str) -> list[Sample]:
+    """The samples of a metric that are about requests."""
+    found = [sample for family in metric.collect() for sample in family.samples if sample.name.endswith(suffix)]
+    return [sample for sample in found if sample.labels["method"] != WEBSOCKET]
 
 
 class InferenceMetrics:

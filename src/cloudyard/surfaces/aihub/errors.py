@@ -12,6 +12,8 @@ from cloudyard.surfaces.aihub.mapping import VERSION, timestamp
 from cloudyard.web.errors import Issue, Rendered, StatusTable, issues_of, standard_headers
 
 UNPROCESSABLE = 422
+BAD_REQUESTS = ("unreadable_json", "redirect_uri_not_allowed", "invalid_sign_in")
+"""Codes of what is not even worth validating."""
 
 CODE_OF_KIND: Mapping[ErrorKind, str] = MappingProxyType(
     {
@@ -44,7 +46,7 @@ class AihubErrors:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._status = StatusTable({ErrorKind.INVALID: UNPROCESSABLE}, {"unreadable_json": 400})
+        self._status = StatusTable({ErrorKind.INVALID: UNPROCESSABLE}, dict.fromkeys(BAD_REQUESTS, 400))
 
     def render(self, error: DomainError, request_id: str) -> Rendered:
         """The answer that tells of an error."""

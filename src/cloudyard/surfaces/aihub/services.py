@@ -7,12 +7,12 @@ from fastapi import Depends, Request
 
 from cloudyard.domains.administration import Administration
 from cloudyard.domains.billing import Billing, PriceBook
-from cloudyard.domains.identity import Recovery, Sessions, Users
+from cloudyard.domains.identity import Delegations, Federation, Recovery, Sessions, Users
 from cloudyard.domains.inference import Catalogue, Generation
 from cloudyard.domains.ledger import Ledger
 from cloudyard.domains.live import LiveFeed
-from cloudyard.domains.notifications import Notifications
-from cloudyard.domains.payments import Payments
+from cloudyard.domains.notifications import Notifications, PushSubscriptions
+from cloudyard.domains.payments import Payments, Refunds
 from cloudyard.domains.webhooks import Webhooks
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.durable import IdempotencyKeys
@@ -23,18 +23,26 @@ from cloudyard.foundation.telemetry import Metrics, Traffic
 
 @dataclass(frozen=True, slots=True)
 class AihubServices:
-    """The services behind the surface. `limits` is None where nothing is limited."""
+    """The services behind the surface. `limits` is None where nothing is limited.
+
+    `public_url` is where users reach the installation, None where each request tells.
+    """
 
     users: Users
     sessions: Sessions
     recovery: Recovery
+    federation: Federation
+    public_url: str | None
+    delegations: Delegations
     billing: Billing
     prices: PriceBook
     catalogue: Catalogue
     generation: Generation
     ledger: Ledger
     payments: Payments
+    refunds: Refunds
     notifications: Notifications
+    push_subscriptions: PushSubscriptions
     live: LiveFeed
     webhooks: Webhooks
     credit_rate: CreditRate

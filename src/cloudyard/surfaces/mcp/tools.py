@@ -1,123 +1,103 @@
 """The tools: what a model or an agent may do here in the name of the caller, charged and limited as everywhere."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from cloudyard.domains.identity import Principal, Scope
-from cloudyard.domains.inference import Answer, CallContext, ChatRequest, Message
 from cloudyard.foundation.errors import DomainError
-from cloudyard.foundation.money import plain_number, usd_from_nanos
-from cloudyard.surfaces.mcp.policy import POLICY
+from cloudyard.surfaces.mcp.caller import Ctx, caller_of_tool, principal_of, request_id_of
+from cloudyard.surfaces.mcp.cancellation import cancelled_once
+from cloudyard.surfaces.mcp.chat import Chat, Question, told
+from cloudyard.surfaces.mcp.files import PIECE_BYTES, OwnFiles
 from cloudyard.surfaces.mcp.services import McpServices
-from cloudyard.web.token_limits import TokenLimits
+from cloudyard.surfaces.mcp.views import (
+    ChatAnswer,
+    ChatTurn,
+    Deleted,
+    FileInfo,
+    FilePage,
+    FileText,
+    LedgerLine,
+    ModelInfo,
+    WalletInfo,
+    chat_turn,
+    ledger_line,
+    model_info,
+    wallet_info,
+)
 
 READING = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
+ADDING = ToolAnnotations(readOnlyHint=False, destructiveHint=False, idempotentHint=False, openWorldHint=False)
+DELETING = ToolAnnotations(readOnlyHint=False, destructiveHint=True, idempotentHint=True, openWorldHint=False)
 MOST_ENTRIES = 100
+LONGEST_UPLOAD = 1024 * 1024
 
-Ctx = Context[Any, Any]
 Entries = Annotated[int, Field(ge=1, le=MOST_ENTRIES, description="How many, newest first.")]
-
-
-class ModelInfo(BaseModel):
-    """A model that can be asked."""
-
-    name: str
-    kind: str
-    context_length: int
-    capabilities: list[str]
-
-
-class ChatAnswer(BaseModel):
-    """What a model answered, and what it cost."""
-
-    text: str
-    model: str
-    finish_reason: str | None
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float
-
-
-class WalletInfo(BaseModel):
-    """The caller's credits: free to spend, and set aside for calls that run."""
-
-    credits: float
-    held: float
-
-
-class LedgerLine(BaseModel):
-    """A change of the caller's credits, and what was owned afterwards."""
-
-    at: str
-    kind: str
-    amount: float
-    balance: float
-    description: str
-
-
-class ChatTurn(BaseModel):
-    """A question and its answer."""
-
-    at: str
-    model: str
-    question: str
-    answer: str
+Skipped = Annotated[int, Field(ge=0, le=1_000_000_000, description="How many of the newest to leave out.")]
+FileId = Annotated[str, Field(description="The file's id, as `list_files` tells it.")]
 
 
 def add_tools(server: MCPServer[Any], services: McpServices) -> None:
     """Register every tool."""
     _add_model_tools(server, services)
     _add_account_tools(server, services)
+    _add_file_tools(server, OwnFiles(services.files))
 
 
 def _add_model_tools(server: MCPServer[Any], services: McpServices) -> None:
-    tokens = TokenLimits(POLICY, services.limits, services.catalogue, services.metrics)
+    chats = Chat(services)
 
     @server.tool(annotations=READING)
     async def list_models(ctx: Ctx) -> list[ModelInfo]:
         """List the models that can be asked."""
-        caller = _caller(ctx)
-        return [
-            ModelInfo(
-                name=model.name,
-                kind=model.kind.value,
-                context_length=model.context_length,
-                capabilities=sorted(model.capabilities),
-            )
-            for model in services.catalogue.models()
-            if caller.may_use_model(model.name)
-        ]
+        caller = principal_of(ctx.request_context.request)
+        return [model_info(model) for model in services.catalogue.models() if caller.may_use_model(model.name)]
 
-    @server.tool(annotations=ToolAnnotations(readOnlyHint=False, destructiveHint=False, openWorldHint=False))
+    @server.tool(annotations=ADDING)
     async def chat(
         ctx: Ctx,
         message: Annotated[str, Field(min_length=1, description="What to ask.")],
         model: Annotated[str | None, Field(description="A model's name; left out, the default one.")] = None,
         system: Annotated[str | None, Field(description="Instructions for the model.")] = None,
         max_tokens: Annotated[int | None, Field(ge=1, description="The longest answer, in tokens.")] = None,
+        idempotency_key: Annotated[
+            str | None,
+            Field(
+                min_length=1,
+                max_length=255,
+                description="Any text of your own for this question. The same question with the same key within a day "
+                "gets the same answer and is charged once.",
+            ),
+        ] = None,
     ) -> ChatAnswer:
-        """Ask a model. What it takes is charged to the caller's credits."""
-        caller = _caller(ctx)
-        spoken = [Message(role="system", content=system)] if system else []
-        request = ChatRequest(
-            model=model or services.catalogue.default_chat_model(),
-            messages=[*spoken, Message(role="user", content=message)],
-            max_tokens=max_tokens,
-        )
-        answer: Answer | None = None
-        try:
-            taken = await tokens.take(caller, request)
-            try:
-                answer = await services.generation.answer(caller, request, CallContext(POLICY.name, _request_id(ctx)))
-            finally:
-                await tokens.make_up(taken, answer)
-        except DomainError as error:
-            raise ToolError(error.message) from error
-        return _shown(answer)
+        """Ask a model. What it takes is charged to the caller's credits; the text comes as progress too."""
+        pieces = 0
+
+        async def report(piece: str) -> None:
+            nonlocal pieces
+            if piece:
+                pieces += 1
+                await ctx.report_progress(pieces, message=piece)
+
+        with _told_to_the_model():
+            caller = caller_of_tool(ctx, "chat")
+            question = Question(message, model, system, max_tokens)
+            request_id = request_id_of(ctx.request_context.request)
+            answering = chats.answer(caller, question, request_id, report, key=idempotency_key)
+            return await cancelled_once(answering)
+
+    @server.tool(annotations=READING)
+    async def chat_history(ctx: Ctx, limit: Entries = 20, skip: Skipped = 0) -> list[ChatTurn]:
+        """List what the caller asked and was answered, newest first."""
+        with _told_to_the_model():
+            caller = caller_of_tool(ctx, "chat_history")
+            turns, _ = await services.conversations.turns(caller.user_id, limit=limit, offset=skip)
+            return [chat_turn(turn) for turn in turns]
 
 
 def _add_account_tools(server: MCPServer[Any], services: McpServices) -> None:
@@ -126,71 +106,62 @@ def _add_account_tools(server: MCPServer[Any], services: McpServices) -> None:
     @server.tool(annotations=READING)
     async def wallet(ctx: Ctx) -> WalletInfo:
         """Tell how many credits the caller has."""
-        caller = _caller(ctx, Scope.WALLET)
-        found = await services.ledger.wallet(caller.user_id)
-        return WalletInfo(
-            credits=float(rate.credits(found.available)),
-            held=float(rate.credits(found.held)),
-        )
+        with _told_to_the_model():
+            caller = caller_of_tool(ctx, "wallet")
+            return wallet_info(await services.ledger.wallet(caller.user_id), rate)
 
     @server.tool(annotations=READING)
-    async def credit_history(ctx: Ctx, limit: Entries = 20) -> list[LedgerLine]:
+    async def credit_history(ctx: Ctx, limit: Entries = 20, skip: Skipped = 0) -> list[LedgerLine]:
         """List what changed the caller's credits, newest first."""
-        caller = _caller(ctx, Scope.WALLET)
-        entries, _ = await services.ledger.history(caller.user_id, limit=limit)
-        return [
-            LedgerLine(
-                at=entry.created_at.isoformat(),
-                kind=entry.kind.value,
-                amount=float(rate.credits(entry.amount)),
-                balance=float(rate.credits(entry.balance)),
-                description=entry.description,
-            )
-            for entry in entries
-        ]
+        with _told_to_the_model():
+            caller = caller_of_tool(ctx, "credit_history")
+            entries, _ = await services.ledger.history(caller.user_id, limit=limit, offset=skip)
+            return [ledger_line(entry, rate) for entry in entries]
 
+
+def _add_file_tools(server: MCPServer[Any], files: OwnFiles) -> None:
     @server.tool(annotations=READING)
-    async def chat_history(ctx: Ctx, limit: Entries = 20) -> list[ChatTurn]:
-        """List what the caller asked and was answered, newest first."""
-        caller = _caller(ctx, Scope.INFERENCE)
-        turns, _ = await services.conversations.turns(caller.user_id, limit=limit, offset=0)
-        return [
-            ChatTurn(at=turn.created_at.isoformat(), model=turn.model, question=turn.message, answer=turn.response)
-            for turn in turns
-        ]
+    async def list_files(
+        ctx: Ctx,
+        limit: Entries = 20,
+        after: Annotated[str | None, Field(description="`next` of the page before.")] = None,
+    ) -> FilePage:
+        """List the caller's files, newest first."""
+        with _told_to_the_model():
+            return await files.page(caller_of_tool(ctx, "list_files"), limit=limit, after=after)
+
+    @server.tool(annotations=READING, description=f"Read a text file of the caller's, {PIECE_BYTES} bytes at a time.")
+    async def read_file(
+        ctx: Ctx,
+        file_id: FileId,
+        offset: Annotated[int, Field(ge=0, description="The byte to begin at: `next_offset` of the piece before.")] = 0,
+    ) -> FileText:
+        with _told_to_the_model():
+            return await files.text(caller_of_tool(ctx, "read_file"), file_id, offset)
+
+    @server.tool(annotations=ADDING)
+    async def upload_file(
+        ctx: Ctx,
+        filename: Annotated[str, Field(min_length=1, max_length=255, description="Its name, e.g. `notes.md`.")],
+        text: Annotated[str, Field(max_length=LONGEST_UPLOAD, description="What is in it.")],
+        content_type: Annotated[str | None, Field(max_length=100, description="Left out: plain text.")] = None,
+    ) -> FileInfo:
+        """Keep a text as a file of the caller's. Larger files, and such as are no text, go to /v1/files."""
+        with _told_to_the_model():
+            return await files.upload(caller_of_tool(ctx, "upload_file"), filename, text, content_type)
+
+    @server.tool(annotations=DELETING)
+    async def delete_file(ctx: Ctx, file_id: FileId) -> Deleted:
+        """Delete a file of the caller's, for good."""
+        with _told_to_the_model():
+            await files.delete(caller_of_tool(ctx, "delete_file"), file_id)
+            return Deleted(deleted=file_id)
 
 
-def _caller(ctx: Ctx, *scopes: Scope) -> Principal:
-    """Who is calling, as the gate found out. Raises `ToolError` where the caller's key does not reach so far."""
-    principal: Principal = _state(ctx)["principal"]
+@contextmanager
+def _told_to_the_model() -> Iterator[None]:
+    """What a caller can act upon is the tool's result: the model reads it."""
     try:
-        for scope in scopes:
-            principal.require(scope)
+        yield
     except DomainError as error:
-        raise ToolError(error.message) from error
-    return principal
-
-
-def _request_id(ctx: Ctx) -> str:
-    found: str = _state(ctx)["request_id"]
-    return found
-
-
-def _state(ctx: Ctx) -> dict[str, Any]:
-    """What the gate found out about the HTTP request."""
-    request = ctx.request_context.request
-    if request is None:
-        raise RuntimeError("a tool was called outside of a request")
-    state: dict[str, Any] = request.scope["state"]
-    return state
-
-
-def _shown(answer: Answer) -> ChatAnswer:
-    return ChatAnswer(
-        text=answer.text,
-        model=answer.served_by,
-        finish_reason=answer.body["choices"][0].get("finish_reason"),
-        prompt_tokens=answer.usage.prompt,
-        completion_tokens=answer.usage.completion,
-        cost_usd=float(plain_number(usd_from_nanos(answer.cost_nanos))),
-    )
+        raise ToolError(told(error)) from error

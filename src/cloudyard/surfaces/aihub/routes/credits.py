@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from cloudyard.domains.identity import Principal, Scope
+from cloudyard.surfaces.aihub.history_filters import WantedHistory
 from cloudyard.surfaces.aihub.mapping import balance_view, history_lines, pagination
 from cloudyard.surfaces.aihub.routes.meta import CurrentMeta
 from cloudyard.surfaces.aihub.schemas import BalanceView, Envelope, ErrorEnvelope, HistoryLine, PageEnvelope
@@ -28,10 +29,10 @@ async def credit_balance(caller: CurrentWallet, services: Services, meta: Curren
 
 @router.get("/history", summary="Get the credit history", responses=failures(ErrorEnvelope, 401, 403, 422, 429))
 async def credit_history(
-    caller: CurrentWallet, at: CurrentPage, services: Services, meta: CurrentMeta
+    caller: CurrentWallet, at: CurrentPage, wanted: WantedHistory, services: Services, meta: CurrentMeta
 ) -> PageEnvelope[HistoryLine]:
-    """What changed the credits, newest first."""
-    entries, total = await services.ledger.history(caller.user_id, limit=at.limit, offset=at.offset)
+    """What changed the credits, newest first unless sorted otherwise; `total` counts what matches the filters."""
+    entries, total = await services.ledger.history(caller.user_id, limit=at.limit, offset=at.offset, wanted=wanted)
     return PageEnvelope[HistoryLine](
         data=history_lines(entries, services.credit_rate), pagination=pagination(at, total), meta=meta
     )

@@ -4,11 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cloudyard.domains.payments import PaymentState
+from cloudyard.foundation.money import plain_number, usd_from_nanos
 from cloudyard.surfaces.aihub.schemas import Credits, Number, Part, RequestBody
 
 PaymentMethodId = Annotated[
     str,
-    Field(min_length=1, max_length=255, description="Id of a PaymentMethod of Stripe's.", examples=["pm_card_visa"]),
+    Field(
+        pattern=r"^(pm|card|src)_[A-Za-z0-9_]+$",
+        max_length=255,
+        description="Id of a PaymentMethod of Stripe's.",
+        examples=["pm_card_visa"],
+    ),
 ]
 PackageId = Annotated[str, Field(min_length=1, max_length=64, examples=["pkg_starter"])]
 
@@ -32,6 +39,14 @@ class PackageView(Part):
 
 
 PurchaseStatus = Literal["completed", "requires_action", "processing", "failed", "cancelled"]
+STATUS: dict[PaymentState, PurchaseStatus] = {
+    PaymentState.COMPLETED: "completed",
+    PaymentState.ACTION_REQUIRED: "requires_action",
+    PaymentState.OPEN: "processing",
+    PaymentState.FAILED: "failed",
+    PaymentState.CANCELLED: "cancelled",
+}
+NANOS_PER_CENT = 10_000_000
 
 
 class PurchaseView(Part):
@@ -47,3 +62,18 @@ class PurchaseView(Part):
     client_secret: str | None = None
     message: str
     created_at: str
+
+
+def status_of(state: PaymentState) -> PurchaseStatus:
+    """The word of this contract for where a purchase stands."""
+    return STATUS[state]
+
+
+def state_of(status: PurchaseStatus) -> PaymentState:
+    """Where a purchase stands, from the word of this contract."""
+    return next(state for state, word in STATUS.items() if word == status)
+
+
+def dollars(cents: int) -> Number:
+    """Cents as a JSON number of dollars."""
+    return plain_number(usd_from_nanos(cents * NANOS_PER_CENT))

@@ -9,17 +9,21 @@ from cloudyard.domains.identity import Principal, Scope
 from cloudyard.domains.ledger import Wallet
 from cloudyard.domains.payments import Order, Package, PaymentState, Purchase
 from cloudyard.foundation.errors import InvalidInput
-from cloudyard.foundation.money import CreditRate, plain_number, usd_from_nanos
+from cloudyard.foundation.money import CreditRate
 from cloudyard.surfaces.aihub.mapping import shown_credits, timestamp
 from cloudyard.surfaces.aihub.routes.meta import CurrentMeta
-from cloudyard.surfaces.aihub.routes.purchase_schemas import PackageView, PurchaseOrder, PurchaseStatus, PurchaseView
+from cloudyard.surfaces.aihub.routes.purchase_schemas import (
+    PackageView,
+    PurchaseOrder,
+    PurchaseView,
+    dollars,
+    status_of,
+)
 from cloudyard.surfaces.aihub.schemas import Envelope, ErrorEnvelope
 from cloudyard.surfaces.aihub.services import AihubServices, Services
 from cloudyard.web.authentication import require_scope
 from cloudyard.web.documented_errors import failures
 from cloudyard.web.json_body import StrictJsonRoute
-
-NANOS_PER_CENT = 10_000_000
 
 # Not an IdempotentRoute: its key is kept with the payment, which outlives a crash, and no client secret is stored.
 router = APIRouter(prefix="/api/credits", tags=["Credits"], route_class=StrictJsonRoute)
@@ -29,17 +33,16 @@ IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", description="The same key and body buy once, however often sent.")
 ]
 
-STATUS: dict[PaymentState, tuple[PurchaseStatus, str]] = {
-    PaymentState.COMPLETED: ("completed", "The credits are in your balance."),
+MESSAGES: dict[PaymentState, str] = {
+    PaymentState.COMPLETED: "The credits are in your balance.",
     PaymentState.ACTION_REQUIRED: (
-        "requires_action",
         "Your bank wants you to authenticate this payment. Pass `clientSecret` to Stripe.js, "
         "`stripe.handleNextAction({clientSecret})`; the credits come once it succeeds. Ask "
-        "GET /api/credits/purchases/{id} for the outcome.",
+        "GET /api/credits/purchases/{id} for the outcome."
     ),
-    PaymentState.OPEN: ("processing", "Stripe is working on the payment. Ask GET /api/credits/purchases/{id} later."),
-    PaymentState.FAILED: ("failed", "The payment failed, and nothing was charged."),
-    PaymentState.CANCELLED: ("cancelled", "The payment was cancelled, and nothing was charged."),
+    PaymentState.OPEN: "Stripe is working on the payment. Ask GET /api/credits/purchases/{id} later.",
+    PaymentState.FAILED: "The payment failed, and nothing was charged.",
+    PaymentState.CANCELLED: "The payment was cancelled, and nothing was charged.",
 }
 
 
@@ -94,13 +97,13 @@ async def _answer(purchase: Purchase, services: AihubServices, meta: CurrentMeta
 
 def _purchase_view(purchase: Purchase, wallet: Wallet, rate: CreditRate) -> PurchaseView:
     payment = purchase.payment
-    status, message = STATUS[payment.state]
+    message = MESSAGES[payment.state]
     return PurchaseView(
         id=payment.id,
-        status=status,
+        status=status_of(payment.state),
         package_id=payment.package_id,
         credits=shown_credits(payment.value, rate),
-        price=_dollars(payment.cents),
+        price=dollars(payment.cents),
         balance=shown_credits(wallet.available, rate),
         client_secret=purchase.client_secret,
         message=f"{message} {payment.failure}" if payment.failure else message,
@@ -110,12 +113,8 @@ def _purchase_view(purchase: Purchase, wallet: Wallet, rate: CreditRate) -> Purc
 
 def _package_view(package: Package, rate: CreditRate) -> PackageView:
     return PackageView(
-        id=package.id, name=package.name, credits=shown_credits(package.value, rate), price=_dollars(package.cents)
+        id=package.id, name=package.name, credits=shown_credits(package.value, rate), price=dollars(package.cents)
     )
-
-
-def _dollars(cents: int) -> int | float:
-    return plain_number(usd_from_nanos(cents * NANOS_PER_CENT))
 
 
 def _nanos(body: PurchaseOrder, services: AihubServices) -> int | None:

@@ -1,8 +1,8 @@
-"""No webhook reaches into our own network, however its address is written."""
+"""Nothing is sent into our own network because somebody named its address, however that is written."""
 
 import pytest
 
-from cloudyard.domains.webhooks import AddressRules, InvalidWebhook, TargetForbidden
+from cloudyard.foundation.outbound_addresses import AddressForbidden, AddressRules, UnusableUrl
 
 PRIVATE = [
     "0.0.0.0",
@@ -28,6 +28,13 @@ PRIVATE = [
     "64:ff9b:1::a00:1",
     "2002:a00:1::1",
     "2001:0:a00:1::1",
+    "192.0.0.8",
+    "fec0::1",
+    "::ffff:0:10.0.0.1",
+    "64:ff9b:1:a00:1::",
+    "64:ff9b:1::8.8.8.8",
+    "3fff::1",
+    "5f00::1",
 ]
 LOOPBACK = ["127.0.0.1", "127.9.9.9", "::1"]
 PUBLIC = ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808", "2002:808:808::1"]
@@ -36,32 +43,32 @@ PUBLIC = ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808", "2002:808:808::
 @pytest.mark.parametrize("address", PRIVATE)
 @pytest.mark.parametrize("allow_loopback", [True, False])
 def test_private_addresses_are_refused(address: str, allow_loopback: bool) -> None:
-    with pytest.raises(TargetForbidden, match="allowed_networks"):
-        AddressRules(allow_loopback=allow_loopback).check_address(address)
+    with pytest.raises(AddressForbidden, match="allowed_networks"):
+        AddressRules("webhooks", allow_loopback=allow_loopback).check_address(address)
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
 def test_loopback_only_by_setting(address: str) -> None:
-    AddressRules(allow_loopback=True).check_address(address)
-    with pytest.raises(TargetForbidden, match="allow_loopback"):
-        AddressRules(allow_loopback=False).check_address(address)
+    AddressRules("webhooks", allow_loopback=True).check_address(address)
+    with pytest.raises(AddressForbidden, match="allow_loopback"):
+        AddressRules("webhooks", allow_loopback=False).check_address(address)
 
 
 @pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1"])
 def test_loopback_in_disguise_is_refused(address: str) -> None:
-    with pytest.raises(TargetForbidden):
-        AddressRules(allow_loopback=False).check_address(address)
+    with pytest.raises(AddressForbidden):
+        AddressRules("webhooks", allow_loopback=False).check_address(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_allowed(address: str) -> None:
-    AddressRules(allow_loopback=False).check_address(address)
+    AddressRules("webhooks", allow_loopback=False).check_address(address)
 
 
 def test_a_network_that_is_allowed_by_setting() -> None:
-    rules = AddressRules(allow_loopback=False, allowed_networks=["10.1.0.0/16"])
+    rules = AddressRules("webhooks", allow_loopback=False, allowed_networks=["10.1.0.0/16"])
     rules.check_address("10.1.2.3")
-    with pytest.raises(TargetForbidden):
+    with pytest.raises(AddressForbidden):
         rules.check_address("10.2.0.1")
 
 
@@ -87,11 +94,11 @@ def test_a_network_that_is_allowed_by_setting() -> None:
     ],
 )
 def test_urls_that_cannot_be_posted_to(url: str) -> None:
-    with pytest.raises(InvalidWebhook) as raised:
-        AddressRules(allow_loopback=False).check_url(url)
+    with pytest.raises(UnusableUrl) as raised:
+        AddressRules("webhooks", allow_loopback=False).check_url(url)
     assert raised.value.field == "url"
 
 
 def test_http_only_where_loopback_is_allowed() -> None:
-    assert AddressRules(allow_loopback=True).check_url("http://127.0.0.1:9/hook")
-    assert AddressRules(allow_loopback=False).check_url("https://your-app.com/webhooks/smartaihub")
+    assert AddressRules("webhooks", allow_loopback=True).check_url("http://127.0.0.1:9/hook")
+    assert AddressRules("webhooks", allow_loopback=False).check_url("https://your-app.com/webhooks/smartaihub")

@@ -1,0 +1,140 @@
+"""Chat completions (document, Create Chat Completion, Stream Chat Completion)."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import TypeVar
+
+import httpx2
+from pydantic import BaseModel
+
+from smartaihub._answers import chunk_of, translated
+from smartaihub._async.connection import AsyncConnection
+from smartaihub._errors import APIConnectionError
+from smartaihub._requests import Request, keyed
+from smartaihub.types.base import Envelope
+from smartaihub.types.chat import ChatChunk, ChatCompletion, ChatMessage, Usage
+
+A = TypeVar("A", bound=BaseModel)
+
+PATH = "/api/mcp/chat/completions"
+END = "[DONE]"
+
+Messages = Iterable[ChatMessage | Mapping[str, str]]
+
+
+class AsyncChat:
+    """`client.chat`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.completions = AsyncCompletions(connection)
+
+
+class AsyncCompletions:
+    """`client.chat.completions`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> ChatCompletion:
+        """Ask a model, and wait for the whole answer.
+
+        Raises `InsufficientCreditsError`, `NotFoundError` for an unknown model, `ValidationError`, `RateLimitError`.
+        """
+        request = _request(
+            Envelope[ChatCompletion], model, messages, max_tokens, temperature, idempotency_key, stream=False
+        )
+        return await self._connection.data(request)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> AsyncIterator["AsyncChatStream"]:
+        """Ask a model, and hear the answer as it is made.
+
+        Leaving the block closes the connection: the model stops, and what it made until then is charged. A stream that
+        has begun is never asked for again.
+        """
+        request = _request(ChatChunk, model, messages, max_tokens, temperature, idempotency_key, stream=True)
+        async with self._connection.stream(request) as response:
+            yield AsyncChatStream(response)
+
+
+class AsyncChatStream:
+    """An answer under way: iterate over its chunks.
+
+    `text` is what was said so far, `finish_reason` why it ended; `usage` and `cost` (dollars) are there at the end.
+    """
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.text = ""
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self.cost: Decimal | None = None
+        self._chunks = self._read(response)
+
+    def __aiter__(self) -> AsyncIterator[ChatChunk]:
+        return self
+
+    async def __anext__(self) -> ChatChunk:
+        return await anext(self._chunks)
+
+    async def read(self) -> str:
+        """Wait for the end; the whole text."""
+        async for _chunk in self:
+            pass
+        return self.text
+
+    async def _read(self, response: httpx2.Response) -> AsyncIterator[ChatChunk]:
+        with translated():
+            async for event in httpx2.EventSource(response):
+                if event.data == END:
+                    return
+                chunk = chunk_of(event.data, response)
+                self._note(chunk)
+                yield chunk
+        raise APIConnectionError("The answer was cut before its end. What was made until then is charged; ask again.")
+
+    def _note(self, chunk: ChatChunk) -> None:
+        self.text += chunk.text
+        self.usage = chunk.usage or self.usage
+        self.cost = chunk.cost if chunk.cost is not None else self.cost
+        for choice in chunk.choices:
+            self.finish_reason = choice.finish_reason or self.finish_reason
+
+
+def _request(
+    answer: type[A],
+    model: str,
+    messages: Messages,
+    max_tokens: int | None,
+    temperature: float | None,
+    idempotency_key: str | None,
+    *,
+    stream: bool,
+) -> Request[A]:
+    return keyed(
+        "POST",
+        PATH,
+        answer,
+        key=idempotency_key,
+        model=model,
+        messages=[dict(message) for message in messages],
+        max_tokens=max_tokens,
+        temperature=temperature,
+        stream=stream,
+    )

@@ -1,0 +1,58 @@
+"""The current user (document, User Endpoints)."""
+
+from smartaihub._async.connection import AsyncConnection
+from smartaihub._requests import Repeat, Request, get, put, segment
+from smartaihub.types.accounts import Application, User
+from smartaihub.types.base import Envelope, Message
+
+APPLICATIONS = "/api/users/me/applications"
+ApplicationList = list[Application]
+
+
+class AsyncUsers:
+    """`client.users`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.applications = AsyncApplications(connection)
+        self._connection = connection
+
+    async def me(self) -> User:
+        """Who is calling."""
+        return await self._connection.data(get("/api/users/me", Envelope[User]))
+
+    async def update_me(
+        self,
+        *,
+        first_name: str | None = None,
+        last_name: str | None = None,
+        phone: str | None = None,
+        timezone: str | None = None,
+        language: str | None = None,
+    ) -> User:
+        """Change what is given; an empty text clears it."""
+        request = put(
+            "/api/users/me",
+            Envelope[User],
+            first_name=first_name,
+            last_name=last_name,
+            phone=phone,
+            timezone=timezone,
+            language=language,
+        )
+        return await self._connection.data(request)
+
+
+class AsyncApplications:
+    """`client.users.applications`: who was let in through OAuth, and acts in the user's name."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def list(self) -> ApplicationList:
+        """The applications, newest first."""
+        return await self._connection.data(get(APPLICATIONS, Envelope[ApplicationList]))
+
+    async def end(self, application_id: str) -> None:
+        """Let an application do nothing any more."""
+        path = f"{APPLICATIONS}/{segment(application_id)}"
+        await self._connection.send(Request("DELETE", path, Envelope[Message], repeat=Repeat.UNSENT))

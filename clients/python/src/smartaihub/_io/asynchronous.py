@@ -1,0 +1,5 @@
+"""For asyncio."""
+
+from asyncio import Lock, sleep
+
+__all__ = ["Lock", "sleep"]

@@ -1,0 +1,6 @@
+"""For threads."""
+
+from threading import Lock
+from time import sleep
+
+__all__ = ["Lock", "sleep"]

@@ -1,0 +1,80 @@
+"""What the API's answers are made of. Unknown fields of a newer server never break them."""
+
+from smartaihub.types.accounts import Account, Application, Provider, Session, Tokens, User
+from smartaihub.types.administration import (
+    Adjustment,
+    ApiFigures,
+    CreditFigures,
+    ListedUser,
+    Metrics,
+    Payment,
+    PaymentDetails,
+    Refund,
+    UserDetails,
+    UserFigures,
+)
+from smartaihub.types.base import Page, Pagination, Record
+from smartaihub.types.chat import (
+    Answer,
+    ChatChunk,
+    ChatCompletion,
+    ChatMessage,
+    Choice,
+    ChunkChoice,
+    Delta,
+    Model,
+    Pricing,
+    Usage,
+)
+from smartaihub.types.credits import Balance, HistoryLine, Package, Purchase
+from smartaihub.types.live import LiveEvent
+from smartaihub.types.notifications import ChannelChoice, Channels, Notification, NotificationSettings, PushSubscription
+from smartaihub.types.webhooks import Attempt, Delivery, DeliveryDetails, Webhook, WebhookEvent, WebhookWithSecret
+
+__all__ = [
+    "Account",
+    "Adjustment",
+    "Answer",
+    "ApiFigures",
+    "Application",
+    "Attempt",
+    "Balance",
+    "ChannelChoice",
+    "Channels",
+    "ChatChunk",
+    "ChatCompletion",
+    "ChatMessage",
+    "Choice",
+    "ChunkChoice",
+    "CreditFigures",
+    "Delivery",
+    "DeliveryDetails",
+    "Delta",
+    "HistoryLine",
+    "ListedUser",
+    "LiveEvent",
+    "Metrics",
+    "Model",
+    "Notification",
+    "NotificationSettings",
+    "Package",
+    "Page",
+    "Pagination",
+    "Payment",
+    "PaymentDetails",
+    "Pricing",
+    "Provider",
+    "Purchase",
+    "PushSubscription",
+    "Record",
+    "Refund",
+    "Session",
+    "Tokens",
+    "Usage",
+    "User",
+    "UserDetails",
+    "UserFigures",
+    "Webhook",
+    "WebhookEvent",
+    "WebhookWithSecret",
+]

@@ -1,0 +1,11 @@
+export type * from './accounts.js';
+export type * from './admin.js';
+export type * from './chat.js';
+export type * from './common.js';
+export type * from './credits.js';
+export type * from './live.js';
+export type * from './notifications.js';
+export type * from './payments.js';
+export type * from './push.js';
+export type * from './sign-in.js';
+export type * from './webhooks.js';

@@ -1,0 +1,5 @@
+"""What pushes notices to browsers."""
+
+from cloudyard.backends.push.web_push import WebPush
+
+__all__ = ["WebPush"]

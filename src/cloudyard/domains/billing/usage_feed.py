@@ -1,0 +1,108 @@
+"""Tells audiences of settled usage, while they have anybody who wants to hear of it.
+
+No charge writes anything for this: the feed reads the ledger on from a cursor, and where nobody listens it does not
+even keep one.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import delete, select, update
+
+from cloudyard.domains.billing.settled_usage import newest_before, settled_after
+from cloudyard.domains.billing.usage_feed_models import usage_cursors
+from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.crash_points import crash_point
+from cloudyard.foundation.database import Database, Transaction
+from cloudyard.foundation.database.upsert import insert_or_ignore
+from cloudyard.foundation.durable import Delivered
+from cloudyard.foundation.money import CreditRate
+
+POLL_SECONDS = 0.5
+AT_ONCE = 200
+"""Charges a transaction: few enough that no call waits long for it."""
+
+Afterwards = Callable[[], Awaitable[None]]
+
+
+class Audience(Protocol):
+    """Those who hear of usage in one way."""
+
+    @property
+    def name(self) -> str:
+        """Stable name; the cursor is stored under it."""
+        ...
+
+    async def since(self, tx: Transaction) -> datetime | None:
+        """Since when somebody has been listening, None while nobody does."""
+        ...
+
+    async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Afterwards:
+        """Write what was used, in the transaction that moves the cursor: once, whatever is killed.
+
+        Gives what is to be done after the commit; it may be lost.
+        """
+        ...
+
+
+class UsageFeed:
+    """Reads on for each audience. Any number of processes may run one."""
+
+    def __init__(self, database: Database, clock: Clock, rate: CreditRate, audiences: Sequence[Audience]) -> None:
+        self._database = database
+        self._clock = clock
+        self._rate = rate
+        self._audiences = audiences
+
+    async def run(self) -> None:
+        """Tell for ever."""
+        while True:
+            if await self.tell() == 0:
+                await self._clock.sleep(POLL_SECONDS)
+
+    async def tell(self) -> int:
+        """Tell each audience of the next charges; how many there were."""
+        return sum([await self._tell(audience) for audience in self._audiences])
+
+    async def _tell(self, audience: Audience) -> int:
+        cursor = await self._cursor(audience)
+        if cursor is None:
+            return 0
+        async with self._database.reading() as tx:
+            used = await settled_after(tx, cursor, AT_ONCE, self._rate)
+        if not used:
+            return 0
+        async with self._database.transaction() as tx:
+            if not await self._advance(tx, audience.name, cursor, used[-1].id):
+                return 0  # another process was first
+            afterwards = await audience.take(tx, used)
+            crash_point("usage.taken")
+        crash_point("usage.told")
+        await afterwards()
+        return len(used)
+
+    async def _cursor(self, audience: Audience) -> int | None:
+        """Where the audience is; None where nobody listens. Who begins to listen begins with what comes then."""
+        table, name = usage_cursors, audience.name
+        async with self._database.reading() as tx:
+            since = await audience.since(tx)
+            known: int | None = await tx.scalar(select(table.c.posting_id).where(table.c.audience == name))
+            start = await newest_before(tx, since) if since is not None and known is None else 0
+        if since is not None and known is not None:
+            return known
+        if since is None and known is None:
+            return None
+        async with self._database.transaction() as tx:
+            if since is None:
+                await tx.execute(delete(table).where(table.c.audience == name, table.c.posting_id == known))
+                return None
+            row = {"audience": name, "posting_id": start, "updated_at": self._clock.now()}
+            await tx.execute(insert_or_ignore(tx.dialect, table).values(row))
+            return start
+
+    async def _advance(self, tx: Transaction, name: str, before: int, after: int) -> bool:
+        table = usage_cursors
+        mine = (table.c.audience == name) & (table.c.posting_id == before)
+        moved = await tx.execute(update(table).where(mine).values(posting_id=after, updated_at=self._clock.now()))
+        return moved.rowcount == 1

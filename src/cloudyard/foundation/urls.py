@@ -1,0 +1,24 @@
+"""URLs that are checked and added to."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read or change what goes there: https, or http on this very machine.
+
+    Raises ValueError for what is no URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "http":
+        return parts.hostname in LOOPBACK_HOSTS
+    return parts.scheme == "https" and bool(parts.hostname)
+
+
+def with_parameters(url: str, parameters: Mapping[str, str]) -> str:
+    """The URL with more parameters in its query, behind those that it has."""
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, urlencode(parameters)) if part)
+    return urlunsplit(parts._replace(query=query))

@@ -1,0 +1,71 @@
+"""What applications read first: whose tokens `/mcp` takes (RFC 9728), and where they get them (RFC 8414)."""
+
+from fastapi import FastAPI, Request
+from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
+from pydantic import AnyHttpUrl, BaseModel
+from starlette.responses import Response
+
+from cloudyard.domains.identity import GRANTABLE
+from cloudyard.surfaces.oauth.policy import AUTHORIZE, POLICY, REGISTER, REVOKE, TOKEN
+from cloudyard.surfaces.oauth.services import OAuthServices
+
+SERVER = "/oauth-authorization-server"
+RESOURCE = "/oauth-protected-resource"
+SCOPES = [scope.value for scope in GRANTABLE]
+
+
+def add_metadata(app: FastAPI, services: OAuthServices) -> None:
+    """Add both documents. A client that knows only the server's origin finds the resource's there too."""
+
+    async def of_server(request: Request) -> Response:
+        return _json(server_metadata(services.public_url.base(request.scope), registration=services.registration))
+
+    async def of_resource(request: Request) -> Response:
+        return _json(resource_metadata(services.public_url.base(request.scope), services.resource_path))
+
+    app.add_api_route(SERVER, of_server, methods=["GET"], include_in_schema=False)
+    for path in (RESOURCE + services.resource_path, RESOURCE):
+        app.add_api_route(path, of_resource, methods=["GET"], include_in_schema=False)
+
+
+def server_metadata(base: str, *, registration: bool) -> OAuthMetadata:
+    """The authorization server's document. Its issuer is the server's base URL."""
+
+    def at(path: str) -> AnyHttpUrl:
+        return AnyHttpUrl(base + POLICY.prefix + path)
+
+    return OAuthMetadata.model_validate(
+        {
+            "issuer": base,
+            "authorization_endpoint": at(AUTHORIZE),
+            "token_endpoint": at(TOKEN),
+            "registration_endpoint": at(REGISTER) if registration else None,
+            "revocation_endpoint": at(REVOKE),
+            "scopes_supported": SCOPES,
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_methods_supported": ["none"],
+            "revocation_endpoint_auth_methods_supported": ["none"],
+            "code_challenge_methods_supported": ["S256"],
+            "client_id_metadata_document_supported": True,
+            "authorization_response_iss_parameter_supported": True,
+        }
+    )
+
+
+def resource_metadata(base: str, path: str) -> ProtectedResourceMetadata:
+    """The document of what the tokens are for."""
+    return ProtectedResourceMetadata.model_validate(
+        {
+            "resource": base + path,
+            "authorization_servers": [base],
+            "scopes_supported": SCOPES,
+            "resource_name": "Cloudyard MCP server",
+        }
+    )
+
+
+def _json(document: BaseModel) -> Response:
+    body = document.model_dump_json(exclude_none=True)
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,46 @@
+"""The examples in the TypeScript client's README, compiled and run as they stand."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from typescript_client import PACKAGE, Node, compile_project, websocket_options
+
+EXAMPLES = re.findall(r"^```ts\n(.*?)^```$", (PACKAGE / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+CLIENT = """import { SmartAIHubClient } from '@smartaihub/client';
+const client = new SmartAIHubClient({ baseURL: 'https://api.smartaihub.com', apiKey: 'your-api-key' });
+void client;
+"""
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def examples(node: Node, built_client: Path, environment: Mapping[str, str]) -> Path:
+    """Folder of the compiled examples, which talk to the installation as somebody who exists there."""
+    folder = built_client.parent / "readme"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, example in enumerate(EXAMPLES):
+        (folder / f"example{number}.ts").write_text(_at_home(example, environment))
+    compile_project(node, "tsconfig.readme.json")
+    return folder
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 9
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_example(number: int, node: Node, examples: Path) -> None:
+    done = node.run(*websocket_options(node), str(examples / f"example{number}.js"), environment={}, seconds=SECONDS)
+    assert done.returncode == 0, done.stdout
+
+
+def _at_home(example: str, environment: Mapping[str, str]) -> str:
+    whole = example if "new SmartAIHubClient" in example and "import" in example else CLIENT + example
+    return (
+        whole.replace("https://api.smartaihub.com", environment["HUB_URL"])
+        .replace("your-api-key", environment["HUB_API_KEY"])
+        .replace("user@example.com", f"reader-{uuid.uuid4().hex}@example.com")
+    )

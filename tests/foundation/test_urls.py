@@ -1,0 +1,37 @@
+"""URLs that are added to, and those that nobody on the way can read."""
+
+import pytest
+
+from cloudyard.foundation.urls import is_private, with_parameters
+
+
+@pytest.mark.parametrize(
+    ("url", "longer"),
+    [
+        ("https://a.example/b", "https://a.example/b?x=1&y=a+b%26c"),
+        ("https://a.example/b?q=%2F&q=2", "https://a.example/b?q=%2F&q=2&x=1&y=a+b%26c"),
+        ("https://a.example", "https://a.example?x=1&y=a+b%26c"),
+        ("https://a.example/b?", "https://a.example/b?x=1&y=a+b%26c"),
+    ],
+)
+def test_parameters_come_behind_those_that_are_there(url: str, longer: str) -> None:
+    assert with_parameters(url, {"x": "1", "y": "a b&c"}) == longer
+
+
+@pytest.mark.parametrize(
+    ("url", "private"),
+    [
+        ("https://a.example/", True),
+        ("HTTPS://A.EXAMPLE/", True),
+        ("http://localhost:3000/", True),
+        ("http://[::1]/", True),
+        ("http://a.example/", False),
+        ("http://localhost.a.example/", False),
+        ("http://10.0.0.1/", False),
+        ("https:///a", False),
+        ("ftp://localhost/", False),
+        ("localhost", False),
+    ],
+)
+def test_what_nobody_on_the_way_can_read(url: str, private: bool) -> None:
+    assert is_private(url) is private
