@@ -1,8 +1,9 @@
 """Settings -> backends -> services. The only place that knows concrete backends."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from cloudyard import __version__
@@ -55,7 +56,7 @@ from cloudyard.domains.notifications import (
     PushSubscriptions,
     VapidKeyStore,
 )
-from cloudyard.domains.payments import PaymentBooks, PaymentReconciler, Payments, PriceList, Refunds
+from cloudyard.domains.payments import MissedReversals, PaymentBooks, PaymentReconciler, Payments, PriceList, Refunds
 from cloudyard.domains.webhooks import (
     Deliveries,
     DeliveryLogPruner,
@@ -176,6 +177,8 @@ class Services:
     lost_webhook_secrets: LostSecrets
     delegations: Delegations
     oauth_clients: OAuthClients
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server was asked to stop: what stays open for as long as its client likes is to end now."""
 
     async def load(self) -> None:
         """Read prices and catalogue, and publish the prices that the settings name (the tables must exist).
@@ -363,7 +366,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     base.metrics.watch_holds_open(lambda: charges.running)
     payment_provider = open_payment_provider(settings.payments)
     stack.push_async_callback(payment_provider.close)
-    payment_books = PaymentBooks(database, clock, ids, base.outbox)
+    payment_books = PaymentBooks(database, clock, ids, base.outbox, audit)
     price_list = PriceList(settings.payments, rate)
     payments = Payments(database, clock, ids, payment_provider, payment_books, price_list)
     refunds = Refunds(database, clock, ids, payment_provider, payment_books, audit)
@@ -406,6 +409,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
         DeliveryLogPruner(database, clock).schedule(),
         PaymentReconciler(database, clock, payment_provider, payment_books).schedule(),
         refunds.schedule(),
+        MissedReversals(database, clock, payment_provider, payments).schedule(),
     ]
     keeper = every(clock, settings.billing.hold_seconds / 3, charges.extend_running)
     background = BackgroundWork(

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from cloudyard.testing.mortal_server import MortalServer, books_are_right, mortal_server, signed_in
 from cloudyard.testing.upstream import PIECES, Behaviour, Upstream, running_upstream
 
 SETTINGS = """
+[server]
+drain_seconds = 3600
+
 [inference]
 default_models = false
 default_chat_model = "parrot"
@@ -103,6 +108,19 @@ async def test_an_answer_under_way_is_finished_and_charged(
     assert await server.stop() == 0
     assert books_are_right(data_dir)
     assert await credits_left(data_dir) == (pytest.approx(100 - 0.1 * len(PIECES)), 0)
+
+
+async def test_streams_that_never_end_by_themselves_hold_nothing_up(server: MortalServer, data_dir: Path) -> None:
+    """Were it otherwise, this would wait for `drain_seconds`, an hour here."""
+    async with (
+        signed_in(server.url) as user,
+        Client(streamable_http_client(f"{server.url}/mcp", http_client=user)) as client,
+        client.listen(resource_subscriptions=["cloudyard://wallet"]) as events,
+        asyncio.timeout(60),
+    ):
+        server.process.send_signal(signal.SIGTERM)
+        assert [event async for event in events] == []
+        assert await server.stop() == 0
 
 
 async def credits_left(data_dir: Path) -> tuple[float, float]:

@@ -64,6 +64,7 @@ def _mcp(services: Services, credentials: mcp.McpCredentials) -> mcp.McpApp:
             clock=services.clock,
             metrics=services.metrics,
             version=__version__,
+            ending=services.ending,
             public_url=PublicUrl(services.settings.server.public_url),
             origins=services.settings.cors_origins,
         )

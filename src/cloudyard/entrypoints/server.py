@@ -26,11 +26,14 @@ Ready = Callable[[str], None]
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and where."""
+    """Says when it is ready, and when it begins to stop."""
 
-    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, when_ready: Callable[[], None], when_stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+        self._when_stopping = when_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then report."""
@@ -38,6 +41,11 @@ class _Server(uvicorn.Server):
         _collect_garbage_seldom()
         if not self.should_exit:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Report, then take nothing new and wait for what is open."""
+        self._when_stopping()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -70,7 +78,8 @@ async def serve(settings: Settings, when_ready: Ready = lambda url: None) -> Non
         await services.load()
         await services.signing_keys.current()  # better no start than a server that nobody can log in to
         await _ensure_admin(services)
-        server = _Server(_config(build_application(services), settings), lambda: when_ready(url))
+        config = _config(build_application(services), settings)
+        server = _Server(config, lambda: when_ready(url), services.ending.set)
         services.background.start()
         try:
             await _start_models(services)

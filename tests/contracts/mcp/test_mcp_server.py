@@ -9,6 +9,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_people import Person, both_revisions, called, connected, own_address
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from cloudyard.testing.installation import Installation
 from cloudyard.testing.mortal_server import books_are_right, mortal_server, signed_in
@@ -121,6 +123,23 @@ async def test_pages_of_foreign_origins_are_refused(
     async with httpx2.AsyncClient(base_url=mcp_server.url, headers={**bearer, **ACCEPTING}) as http:
         answer = await http.post("/mcp", json=body, headers=headers)
     assert (answer.status_code == 403) is not allowed
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+async def test_there_is_no_stream_to_get_and_no_session_to_delete(
+    mcp_server: Installation, ann: Person, method: str
+) -> None:
+    bearer = {"Authorization": f"Bearer {ann.access_token}"}
+    async with httpx2.AsyncClient(base_url=mcp_server.url, headers={**bearer, **ACCEPTING}) as http:
+        answer = await http.request(method, "/mcp")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_it_is_not_spoken_over_a_websocket(mcp_server: Installation, ann: Person) -> None:
+    url = mcp_server.url.replace("http", "ws") + "/mcp"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, additional_headers={"Authorization": f"Bearer {ann.access_token}"})
+    assert refused.value.response.status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ found: an API key or an access token as on every surface, or an application that
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -34,7 +35,7 @@ from cloudyard.surfaces.mcp.services import McpServices
 from cloudyard.surfaces.mcp.subscriptions import Subscriptions
 from cloudyard.surfaces.mcp.tools import add_tools
 from cloudyard.web.authentication import require_caller, sent_by_another_site
-from cloudyard.web.errors import Rendered
+from cloudyard.web.errors import MethodNotAllowed, ProblemRenderer, Rendered, RouteNotFound
 
 log = structlog.get_logger(__name__)
 
@@ -77,8 +78,10 @@ class McpApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of a known caller."""
+        if scope["type"] == "websocket":
+            raise RouteNotFound("MCP is spoken over HTTP here, not over a WebSocket.")
         headers = dict(scope["headers"])
-        refusal = self._refusal(scope, headers)
+        refusal = self._refusal(scope, headers) or _other_method(scope)
         if refusal is not None:
             await _send(send, refusal)
             return
@@ -141,6 +144,15 @@ def _server(services: McpServices) -> Server[Any]:
     )
     server.middleware.append(Cancellations())
     return server
+
+
+def _other_method(scope: Scope) -> Rendered | None:
+    """Without sessions there is nothing to GET and nothing to DELETE (2025-11-25, Transports)."""
+    if scope["method"] == "POST":
+        return None
+    error = MethodNotAllowed("MCP is spoken by POST here: there is no stream to GET, and no session to DELETE.")
+    problem = ProblemRenderer().render(error, scope["state"]["request_id"])
+    return replace(problem, headers=(*problem.headers, (b"allow", b"POST")))
 
 
 async def _send(send: Send, refusal: Rendered) -> None:

@@ -1,5 +1,6 @@
 """What the MCP surface needs."""
 
+import asyncio
 from dataclasses import dataclass
 
 from cloudyard.domains.files import Files
@@ -18,7 +19,8 @@ from cloudyard.web.public_url import PublicUrl
 class McpServices:
     """The services behind the surface. `origins` may use it from a browser; `limits` is None where nothing is.
 
-    `credentials` tells whose a credential is, as the gate in front of the surface does.
+    `credentials` tells whose a credential is, as the gate in front of the surface does; `ending` is set when the
+    server was asked to stop.
     """
 
     catalogue: Catalogue
@@ -34,4 +36,5 @@ class McpServices:
     metrics: Metrics
     version: str
     public_url: PublicUrl
+    ending: asyncio.Event
     origins: tuple[str, ...] = ()

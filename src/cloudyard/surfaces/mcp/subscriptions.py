@@ -46,7 +46,7 @@ class Subscriptions:
         self._open: Counter[str] = Counter()
 
     async def listen(self, ctx: Ctx, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Serve one stream until the client leaves or its credential ends."""
+        """Serve one stream until the client leaves, its credential ends, or the server."""
         caller = principal_of(ctx.request)
         with self._counted(caller.user_id):
             bus = InMemorySubscriptionBus()
@@ -54,10 +54,15 @@ class Subscriptions:
             look = Look(self._services, caller, params.notifications)
             seen = await look.take()
             async with anyio.create_task_group() as group:
+                group.start_soon(self._close_at_the_end, stream.close)
                 group.start_soon(self._watch, look, seen, bus, stream.close, credential_of(ctx.request))
                 result = await stream(ctx, params)
                 group.cancel_scope.cancel()
             return result
+
+    async def _close_at_the_end(self, close: Callable[[], None]) -> None:
+        await self._services.ending.wait()
+        close()
 
     async def _watch(
         self, look: "Look", seen: Seen, bus: InMemorySubscriptionBus, close: Callable[[], None], credential: str
