@@ -129,3 +129,28 @@ async def credits_left(data_dir: Path) -> tuple[float, float]:
         wallet = (await user.get("/neurogrid/api/wallet")).json()["data"]
         assert await server.stop() == 0
         return wallet["balance"] * 100, wallet["held"]
+
+
+async def test_told_twice_it_ends_the_answer_and_charges_what_was_said(
+    server: MortalServer, data_dir: Path, upstream: Upstream
+) -> None:
+    upstream.behave(Behaviour(held=asyncio.Event(), held_after=SAID_FIRST))
+    async with (
+        signed_in(server.url) as user,
+        user.stream("POST", "/v1/chat/completions", json=QUESTION) as answer,
+        asyncio.timeout(60),
+    ):
+        words = pieces(answer.aiter_lines())
+        await begun(words)
+        server.process.send_signal(signal.SIGTERM)
+        await nobody_listens(server.url)
+        server.process.send_signal(signal.SIGINT)
+        with pytest.raises(httpx2.TransportError):
+            async for _ in words:
+                pass
+    await server.died()
+    assert "the database is closed" not in server.log
+    assert books_are_right(data_dir)
+    left, held = await credits_left(data_dir)
+    assert 100 - 0.1 * len(PIECES) < left < 100
+    assert held == 0

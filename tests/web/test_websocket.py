@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI, WebSocket
+from starlette.types import Message
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -13,7 +14,7 @@ from cloudyard.foundation.limiting import Limit
 from cloudyard.testing.identity import IdentityParts
 from cloudyard.testing.live_server import serving
 from cloudyard.web.authentication import require_caller
-from cloudyard.web.errors import ProblemRenderer
+from cloudyard.web.errors import ClientLeft, ProblemRenderer
 from cloudyard.web.gate import Gate, GateParts
 from cloudyard.web.policy import LimitRule, SurfacePolicy, paths
 from cloudyard.web.surface_app import new_surface_app
@@ -62,6 +63,17 @@ def url(app: FastAPI, gate_parts: GateParts) -> Iterator[str]:
 async def session(identity: IdentityParts) -> TokenPair:
     user = await identity.users.register(email="ann@example.com", password="Long enough 1!")
     return await identity.sessions.start(user.id)
+
+
+async def test_a_client_that_leaves_during_the_handshake_has_left() -> None:
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(_message: Message) -> None:
+        raise OSError("the connection is gone")
+
+    with pytest.raises(ClientLeft):
+        await JsonSocket(WebSocket({"type": "websocket"}, receive, send)).accept()
 
 
 def opened(url: str, session: TokenPair) -> ClientConnection:

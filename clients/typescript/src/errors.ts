@@ -10,6 +10,7 @@
  *         ├── ValidationError        400, 413, 415, 422: see `details`
  *         ├── AuthenticationError    401
  *         ├── InsufficientCreditsError   402
+ *         ├── PaymentFailedError     402: a card that was declined, or a payment that was cancelled
  *         ├── PermissionDeniedError  403
  *         ├── NotFoundError          404
  *         ├── ConflictError          409
@@ -100,6 +101,9 @@ export class AuthenticationError extends APIError {}
 /** There are too few credits for the call. */
 export class InsufficientCreditsError extends APIError {}
 
+/** The payment was declined, not authenticated or cancelled. Nothing was charged. */
+export class PaymentFailedError extends APIError {}
+
 /** The caller is known, and may not do this. */
 export class PermissionDeniedError extends APIError {}
 
@@ -140,6 +144,7 @@ const CLASS_OF_CODE: Readonly<Record<string, APIErrorClass>> = {
   VALIDATION_ERROR: ValidationError,
   AUTHENTICATION_FAILED: AuthenticationError,
   INSUFFICIENT_CREDITS: InsufficientCreditsError,
+  PAYMENT_FAILED: PaymentFailedError,
   AUTHORIZATION_FAILED: PermissionDeniedError,
   RESOURCE_NOT_FOUND: NotFoundError,
   RESOURCE_CONFLICT: ConflictError,
@@ -148,9 +153,9 @@ const CLASS_OF_CODE: Readonly<Record<string, APIErrorClass>> = {
   SERVICE_UNAVAILABLE: ServiceUnavailableError,
 };
 
-/** The error that a failure of the server's is thrown as: by its status, or by its code where a stream tells of it. */
+/** The error that a failure of the server's is thrown as: by its code, or by its status where that is none of ours. */
 export function apiError(message: string, facts: ErrorFacts): APIError {
-  const known = facts.status === undefined ? CLASS_OF_CODE[facts.code] : CLASS_OF_STATUS[facts.status];
+  const known = CLASS_OF_CODE[facts.code] ?? CLASS_OF_STATUS[facts.status ?? 0];
   const fallback = facts.status !== undefined && facts.status >= 500 ? ServerError : APIError;
   return new (known ?? fallback)(message, facts);
 }

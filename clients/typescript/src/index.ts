@@ -9,6 +9,7 @@ export {
   type FieldProblem,
   InsufficientCreditsError,
   NotFoundError,
+  PaymentFailedError,
   PermissionDeniedError,
   RateLimitError,
   ServerError,

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   APIConnectionError,
+  APIError,
   AuthenticationError,
   type LiveEvent,
+  PermissionDeniedError,
   type WebSocketConstructor,
   type WebSocketLike,
 } from '@smartaihub/client';
-import { eventually, join, PASSWORD, type Person, stranger } from './hub.js';
+import { eventually, join, PASSWORD, type Person, stranger, told } from './hub.js';
 
 /** A reader of the feed whom the signal ends, as far as it has read. */
 function follow({ client }: Person, lastEventId?: number): { seen: LiveEvent[]; stop: () => Promise<void> } {
@@ -102,6 +104,28 @@ test('a stranger is refused at once, and a server that is not there after some t
   await assert.rejects(stranger({ apiKey: 'nonsense' }).live.events().next(), AuthenticationError);
   const nowhere = stranger({ apiKey: 'key', baseURL: 'http://127.0.0.1:9' });
   await assert.rejects(nowhere.live.events({ maxReconnects: 1 }).next(), APIConnectionError);
+});
+
+test('a key that may not hear is told so', async () => {
+  const client = stranger({ apiKey: told('HUB_CHAT_KEY') });
+  await assert.rejects(client.live.events().next(), PermissionDeniedError);
+});
+
+test('more connections than the server wants are refused, for a reason that is told', async () => {
+  const { client } = await welcomed();
+  const feeds: AsyncGenerator<LiveEvent>[] = [];
+  const openMore = async () => {
+    while (feeds.length < 90) {
+      const feed = client.live.events({ lastEventId: 0 });
+      await feed.next();
+      feeds.push(feed);
+    }
+  };
+  await assert.rejects(openMore(), (error) => {
+    assert.ok(error instanceof APIError && error.code === 'LIVE_REFUSED');
+    return /connections/.test(error.message);
+  });
+  await Promise.all(feeds.map((feed) => feed.return(undefined)));
 });
 
 test('where there is no WebSocket, what to do is said', async () => {

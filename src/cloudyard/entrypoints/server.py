@@ -46,6 +46,8 @@ class _Server(uvicorn.Server):
         """Report, then take nothing new and wait for what is open."""
         self._when_stopping()
         await super().shutdown(sockets)
+        for task in self.server_state.tasks:  # told twice: end them, so that they are settled as far as they got
+            task.cancel("the server was told to stop at once")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

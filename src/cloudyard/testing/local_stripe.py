@@ -1,5 +1,7 @@
 """A Stripe of one's own for tests and development: localstripe, with the test payment methods that Stripe's accounts
-have and the events of payments, which it lacks. `python -m cloudyard.testing.local_stripe --port 12111`
+have, and the events of payments and lists by time, which it lacks.
+
+`python -m cloudyard.testing.local_stripe --port 12111`
 
 It runs in a process of its own and ends with whoever started it.
 """
@@ -23,6 +25,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 KEY = "sk_test_local"
+BEHIND_THE_SERVER = 10
+"""How nice it is to the server that starts at the same time (nice(2))."""
 CARD = "pm_card_visa"
 TEST_CARDS = {
     CARD: "4242424242424242",
@@ -93,14 +97,12 @@ def local_stripe() -> Iterator[str]:
 
 
 def _start(listener: socket.socket) -> "subprocess.Popen[bytes]":
-    """In a session of its own, so that Ctrl-C does not end it before whoever still needs it."""
     descriptor = listener.fileno()
     return subprocess.Popen(  # noqa: S603 - our own words
         [sys.executable, "-m", "cloudyard.testing.local_stripe", "--listener", str(descriptor)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         pass_fds=[descriptor],
-        start_new_session=True,
     )
 
 
@@ -110,13 +112,18 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=12111, help="port on 127.0.0.1 [12111]")
     parser.add_argument("--listener", type=int, help="a socket that was inherited, in place of the port")
     options = parser.parse_args()
-    app = _application()
     if options.listener is None:
-        listener = socket.create_server(("127.0.0.1", options.port))
-    else:
-        listener = socket.socket(fileno=options.listener)
-        threading.Thread(target=_follow_orders, daemon=True).start()
-    web.run_app(app, sock=listener, print=None, access_log=None)
+        _run(_application(), socket.create_server(("127.0.0.1", options.port)), handle_signals=True)
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which may need it a little longer
+    os.nice(BEHIND_THE_SERVER)
+    app = _application()
+    threading.Thread(target=_follow_orders, daemon=True).start()
+    _run(app, socket.socket(fileno=options.listener), handle_signals=False)
+
+
+def _run(app: web.Application, listener: socket.socket, *, handle_signals: bool) -> None:
+    web.run_app(app, sock=listener, print=None, access_log=None, handle_signals=handle_signals)
 
 
 def _application() -> web.Application:
@@ -132,8 +139,43 @@ def _application() -> web.Application:
         method.id = name
         resources.store[f"payment_method:{name}"] = method
     app: web.Application = server.app
+    _list_by_time(app, resources, server)
     app.middlewares.append(_telling_of_payments(resources))
     return app
+
+
+def _list_by_time(app: web.Application, resources: Any, server: Any) -> None:
+    """Lists refunds and disputes by their beginning. `POST /_config/disputes` says how a dispute stands, which banks
+    decide at Stripe.
+    """
+
+    class Dispute(resources.StripeObject):  # type: ignore[misc]
+        object = "dispute"
+        _id_prefix = "dp_"
+
+        def __init__(self, about: dict[str, Any]) -> None:
+            super().__init__(about["id"])
+            for name, value in about.items():
+                setattr(self, name, value)
+
+    def by_time(list_all: Any) -> Any:
+        def listed(url: str, created: dict[str, str] | None = None, **query: Any) -> Any:
+            found = list_all(url, **query)
+            since = int((created or {}).get("gte", 0))
+            found._list = [each for each in found._list if each.created >= since]
+            return found
+
+        return listed
+
+    async def dispute(request: web.Request) -> web.Response:
+        about = await request.json()
+        resources.store.pop(f"dispute:{about['id']}", None)
+        return web.json_response(Dispute(about)._export())
+
+    for kind in (resources.Refund, Dispute):
+        kind._api_list_all = by_time(kind._api_list_all)
+    app.router.add_get("/v1/disputes", server.api_list_all(Dispute, "/v1/disputes"))
+    app.router.add_post("/_config/disputes", dispute)
 
 
 def _telling_of_payments(resources: Any) -> Middleware:
@@ -158,16 +200,12 @@ def _telling_of_payments(resources: Any) -> Middleware:
 
 
 def _follow_orders() -> None:
-    """Each line of the input names an endpoint; its end is the end of whoever wanted the server.
-
-    The input is read without a buffer, whose lock a thread that waits would hold when the process ends.
-    """
+    """Each line of the input names an endpoint; its end is the end of whoever wanted the server."""
     webhooks = import_module("localstripe.webhooks")
-    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as orders:
-        for line in orders:
-            endpoint = msgspec.json.decode(line, type=WebhookEndpoint)
-            webhooks.register_webhook("endpoint", endpoint.url, endpoint.secret, None)
-    os.kill(os.getpid(), signal.SIGTERM)
+    for line in sys.stdin.buffer:
+        endpoint = msgspec.json.decode(line, type=WebhookEndpoint)
+        webhooks.register_webhook("endpoint", endpoint.url, endpoint.secret, None)
+    os._exit(0)
 
 
 if __name__ == "__main__":

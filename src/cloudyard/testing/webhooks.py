@@ -47,11 +47,15 @@ class Posted:
 
 @dataclass(slots=True)
 class Receiver:
-    """A server that keeps what is posted to it, and answers as told; `hang` makes it wait for ever."""
+    """A server that keeps what is posted to it, and answers as told; `hang` makes it wait for ever.
+
+    `statuses` are answered to posts about these users.
+    """
 
     url: str = ""
     posted: list[Posted] = field(default_factory=list)
     status: int = 200
+    statuses: dict[str, int] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
 
@@ -61,7 +65,8 @@ class Receiver:
         self.posted.append(posted)
         if self.hang:
             await asyncio.Event().wait()
-        return web.Response(status=self.status, headers=self.headers, text="noted")
+        status = self.statuses.get(posted.json["data"].get("userId", ""), self.status) if self.statuses else self.status
+        return web.Response(status=status, headers=self.headers, text="noted")
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from cloudyard.foundation.errors import DomainError
+from cloudyard.web.errors import ClientLeft
 from cloudyard.web.json_body import parse_json
 
 # RFC 6455, section 7.4.1
@@ -25,8 +26,11 @@ class JsonSocket:
         self._largest = largest_message
 
     async def accept(self) -> None:
-        """Complete the handshake."""
-        await self._websocket.accept()
+        """Complete the handshake. Raises `ClientLeft`."""
+        try:
+            await self._websocket.accept()
+        except OSError as error:
+            raise ClientLeft from error
 
     async def messages(self) -> AsyncIterator[Any]:
         """Every message until the client closes; a `DomainError` in place of one that cannot be read.

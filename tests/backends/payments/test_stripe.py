@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from cloudyard.backends.payments import open_payment_provider
-from cloudyard.backends.payments.stripe import API_VERSION, StripeProvider
+from cloudyard.backends.payments.stripe import API_VERSION, MOST_PAGES, StripeProvider
 from cloudyard.backends.payments.stripe_signature import sign, verify
 from cloudyard.domains.payments import (
     ForgedPaymentEvent,
@@ -110,9 +110,11 @@ class Odd:
         self.url = ""
         self.answers: list[tuple[int, Any]] = []
         self.requests: list[tuple[str, str, dict[str, str], str]] = []
+        self.queries: list[dict[str, str]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append((request.method, request.path, dict(request.headers), await request.text()))
+        self.queries.append(dict(request.query))
         status, body = self.answers.pop(0)
         if status == 0:
             await asyncio.sleep(5)
@@ -187,6 +189,55 @@ async def test_bad_days(odd: Odd, client: StripeProvider, status: int, body: Any
     with pytest.raises(error) as caught:
         await client.create(cents=1, payment_method="pm_1", payment_id="p", user_id="u")
     assert "sk_test" not in str(caught.value)
+
+
+async def test_lists_are_read_page_by_page_from_a_time_on(odd: Odd, client: StripeProvider) -> None:
+    refund = {"id": "re_2", "amount": 400, "status": "failed", "charge": "ch_1", "payment_intent": "pi_1"}
+    odd.answers = [
+        (200, {"data": [refund], "has_more": True}),
+        (200, {"data": [{**refund, "id": "re_1", "status": "succeeded"}], "has_more": False}),
+    ]
+    found = await client.refunds_since(NOW)
+    assert [(each.id, each.returned, each.intent_id) for each in found] == [
+        ("re_2", True, "pi_1"),
+        ("re_1", False, "pi_1"),
+    ]
+    assert odd.queries == [
+        {"created[gte]": str(AT), "limit": "100"},
+        {"created[gte]": str(AT), "limit": "100", "starting_after": "re_2"},
+    ]
+
+
+async def test_a_list_without_end_is_left(odd: Odd, client: StripeProvider) -> None:
+    refund = {"id": "re_1", "amount": 400, "status": "succeeded"}
+    odd.answers = [(200, {"data": [refund], "has_more": True})] * (MOST_PAGES + 1)
+    assert len(await client.refunds_since(NOW)) == MOST_PAGES
+    assert len(odd.answers) == 1
+
+
+async def test_disputes_in_a_list_say_whether_the_money_came_back(odd: Odd, client: StripeProvider) -> None:
+    dispute = {"id": "dp_1", "amount": 400, "charge": "ch_1"}
+    withdrawn, reinstated = {"amount": -400}, {"amount": 400}
+    odd.answers = [
+        (
+            200,
+            {
+                "data": [
+                    {**dispute, "status": "needs_response", "balance_transactions": [withdrawn]},
+                    {**dispute, "status": "lost", "balance_transactions": [withdrawn, reinstated]},
+                    {**dispute, "status": "won"},
+                    {**dispute, "status": "warning_closed", "balance_transactions": []},
+                ]
+            },
+        )
+    ]
+    assert [each.returned for each in await client.disputes_since(NOW)] == [False, True, True]
+
+
+async def test_a_list_that_the_key_may_not_read_is_refused(odd: Odd, client: StripeProvider) -> None:
+    odd.answers = [(403, {"error": {"message": "no permission"}})]
+    with pytest.raises(PaymentRefused, match=r"payments\.stripe_key"):
+        await client.disputes_since(NOW)
 
 
 async def test_a_refund_bears_our_id_out_and_back(odd: Odd, client: StripeProvider) -> None:

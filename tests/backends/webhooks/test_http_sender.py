@@ -120,3 +120,33 @@ async def test_a_name_that_nobody_knows() -> None:
     async with sending(allow_loopback=True) as sender:
         with pytest.raises(TargetUnreachable, match="cannot be reached"):
             await sender.send(Message("https://nowhere.invalid/", HEADERS, b"{}"))
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"\r\n", ""),
+        (b"Content-Length: 5\r\n\r\n", ""),
+        (b"Content-Length: 5\r\n\r\nab", "ab"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", ""),
+    ],
+)
+async def test_a_body_that_does_not_come_leaves_the_status_as_it_is(body: bytes, text: str) -> None:
+    async with saying(b"HTTP/1.1 200 OK\r\n" + body, then_hang=True) as url, sending(allow_loopback=True) as sender:
+        answer = await sender.send(Message(url, HEADERS, b"{}"))
+    assert (answer.status, answer.text) == (200, text)
+
+
+async def test_a_body_that_breaks_off_leaves_the_status_as_it_is() -> None:
+    async with saying(b"HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\n") as url, sending(allow_loopback=True) as sender:
+        assert (await sender.send(Message(url, HEADERS, b"{}"))).status == 204
+    async with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n") as url, sending(allow_loopback=True) as sender:
+        assert (await sender.send(Message(url, HEADERS, b"{}"))).status == 200
+
+
+async def test_a_redirect_to_what_is_no_text_can_be_told() -> None:
+    async with (
+        saying(b"HTTP/1.1 302 Found\r\nLocation: /\xff\r\nContent-Length: 0\r\n\r\n") as url,
+        sending(allow_loopback=True) as sender,
+    ):
+        assert (await sender.send(Message(url, HEADERS, b"{}"))).location == "/?"

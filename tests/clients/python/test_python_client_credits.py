@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from client_people import Connect, Person
-from smartaihub import InsufficientCreditsError, NotFoundError, ValidationError
+from smartaihub import NotFoundError, PaymentFailedError, ValidationError
 from twins import Client, done, everything
 
 from cloudyard.testing.installation import Installation
@@ -93,7 +93,7 @@ async def test_a_payment_that_needs_the_buyer_says_so(anns: Client) -> None:
 
 
 async def test_a_declined_card_costs_nothing(anns: Client) -> None:
-    with pytest.raises(InsufficientCreditsError) as declined:
+    with pytest.raises(PaymentFailedError) as declined:
         await done(anns.credits.purchase(amount=500, payment_method_id="pm_card_chargeCustomerFail"))
     assert declined.value.status == 402
     assert (await done(anns.credits.balance())).balance == WELCOME

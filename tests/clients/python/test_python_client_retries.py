@@ -14,6 +14,7 @@ from smartaihub import (
     APITimeoutError,
     ConflictError,
     InsufficientCreditsError,
+    PaymentFailedError,
     RateLimitError,
     RetryPolicy,
     ServerError,
@@ -116,6 +117,7 @@ async def test_a_change_without_a_key_is_not_sent_again(rough: RoughServer, shak
     [
         (error(422, "VALIDATION_ERROR"), ValidationError),
         (error(402, "INSUFFICIENT_CREDITS"), InsufficientCreditsError),
+        (error(402, "PAYMENT_FAILED"), PaymentFailedError),
         (error(409, "RESOURCE_CONFLICT"), ConflictError),
         (error(503, "SERVICE_UNAVAILABLE", Idempotency_Replayed="true"), ServiceUnavailableError),
     ],

@@ -120,15 +120,16 @@ def environment(hub: Installation) -> Mapping[str, str]:
     """What the package's own tests are told of the installation."""
     services = hub.services
 
-    async def api_key() -> str:
+    async def api_key(*scopes: Scope) -> str:
         root = await services.users.find_by_email(EMAIL)
         assert root is not None
-        _, secret = await services.api_keys.create(root.id, name="typescript", scopes=[Scope.INFERENCE, Scope.WALLET])
+        _, secret = await services.api_keys.create(root.id, name="typescript", scopes=scopes)
         return secret
 
     return {
         "HUB_URL": f"{hub.url}/aihub",
-        "HUB_API_KEY": hub.run(api_key()),
+        "HUB_API_KEY": hub.run(api_key(Scope.INFERENCE, Scope.WALLET, Scope.ACCOUNT)),
+        "HUB_CHAT_KEY": hub.run(api_key(Scope.INFERENCE)),
         "HUB_ADMIN_EMAIL": EMAIL,
         "HUB_ADMIN_PASSWORD": PASSWORD,
         "HUB_MAIL": str(services.settings.data_dir / "mail"),

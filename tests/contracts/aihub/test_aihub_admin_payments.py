@@ -134,6 +134,19 @@ def test_credits_that_were_spent_are_told_apart(
     assert balance(web, buyer) == 0
 
 
+def test_ids_that_no_database_holds_are_unknown(web: httpx2.Client, chief: Person, refund: Refund) -> None:
+    assert web.get("/api/admin/payments/%00", headers=chief.headers).status_code == 404
+    assert refund("%00").status_code == 404
+    none = web.get("/api/admin/payments", params={"userId": "\0"}, headers=chief.headers)
+    assert (none.status_code, none.json()["data"]) == (200, [])
+
+
+def test_mismatches_are_listed_apart(web: httpx2.Client, chief: Person, bought: str) -> None:
+    found = web.get("/api/admin/payments", params={"status": "mismatch"}, headers=chief.headers)
+    assert found.status_code == 200
+    assert bought not in [each["id"] for each in found.json()["data"]]
+
+
 def test_more_than_is_left_is_refused(web: httpx2.Client, buyer: Person, bought: str, refund: Refund) -> None:
     assert refund(bought, usd=6).status_code == 201
     answer = refund(bought, usd=4.01)

@@ -121,6 +121,7 @@ def test_a_free_amount_costs_its_value(web: httpx2.Client, buyer: Person, buy: B
         ({"paymentMethodId": ""}, 422, "paymentMethodId"),
         ({"paymentMethodId": "visa"}, 422, "paymentMethodId"),
         ({"paymentMethodId": "pm_\u00ed"}, 422, "paymentMethodId"),
+        ({"paymentMethodId": "pm_\u0000"}, 422, "paymentMethodId"),
         ({"paymentMethodId": "pm_123"}, 422, "paymentMethodId"),
         ({"paymentMethodId": "pm_card_chargeCustomerFail"}, 402, "paymentMethodId"),
     ],
@@ -132,6 +133,36 @@ def test_bad_orders_are_refused_and_cost_nothing(
     assert answer.status_code == status, answer.text
     assert [detail["field"] for detail in answer.json()["error"]["details"]] == [field]
     assert balance(web, buyer) == WELCOME
+
+
+def test_a_declined_card_has_a_code_of_its_own(buy: Buy) -> None:
+    answer = buy(paymentMethodId="pm_card_chargeCustomerFail")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "PAYMENT_FAILED")
+
+
+def test_an_eleventh_unsettled_purchase_is_refused(web: httpx2.Client, buyer: Person, buy: Buy) -> None:
+    for _ in range(10):
+        assert buy(paymentMethodId="pm_card_authenticationRequired").status_code == 202
+    answer = buy()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "RESOURCE_CONFLICT")
+    assert "not settled yet" in answer.json()["error"]["message"]
+    assert balance(web, buyer) == WELCOME
+
+
+def test_another_amount_than_was_asked_for_is_a_mismatch(
+    shop: Installation, stripe: Stripe, web: httpx2.Client, buyer: Person, buy: Buy
+) -> None:
+    purchase = buy(paymentMethodId="pm_card_authenticationRequired").json()["data"]
+    wrong = intent_of(stripe, purchase) | {"status": "succeeded", "amount_received": 999}
+    assert event(shop, "payment_intent.succeeded", wrong) == 200
+    asked = web.get(f"/api/credits/purchases/{purchase['id']}", headers=buyer.headers).json()["data"]
+    assert asked["status"] == "mismatch"
+    assert "Nothing was credited" in asked["message"]
+    assert balance(web, buyer) == WELCOME
+
+
+def test_an_id_that_no_database_holds_is_unknown(web: httpx2.Client, buyer: Person) -> None:
+    assert web.get("/api/credits/purchases/%00", headers=buyer.headers).status_code == 404
 
 
 def test_the_same_key_buys_once(web: httpx2.Client, buyer: Person, buy: Buy) -> None:

@@ -13,8 +13,9 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import select
 
+from cloudyard.backends.mail.file_outbox import FileMailer
 from cloudyard.backends.mail.smtp import SmtpMailer
-from cloudyard.domains.identity import User, UserStatus
+from cloudyard.domains.identity import Mail, User, UserStatus
 from cloudyard.domains.notifications import Notifications, Postman
 from cloudyard.domains.notifications.models import notification_mails
 from cloudyard.foundation.crash_points import VARIABLE
@@ -287,6 +288,40 @@ async def test_a_mail_that_may_have_been_taken_is_not_sent_again(
     clock.advance(DAY)
     assert await postman.send_due() == 0
     assert len(receiver.taken) == 1
+    assert await _states(database) == ["sent"]
+
+
+class SlowMailer:
+    """Hands mails to another mailer, once it may."""
+
+    def __init__(self, mailer: FileMailer) -> None:
+        self._mailer = mailer
+        self.begun = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def send(self, mail: Mail) -> None:
+        self.begun.set()
+        await self.may_go_on.wait()
+        await self._mailer.send(mail)
+
+    async def ping(self) -> None:
+        await self._mailer.ping()
+
+
+async def test_a_postman_that_is_stopped_hands_over_what_is_marked(
+    ada: User, notifications: Notifications, identity: IdentityParts, database: Database, clock: ManualClock
+) -> None:
+    mailer = SlowMailer(FileMailer(identity.mail_folder, sender="Cloudyard <noreply@localhost>"))
+    await notifications.post(notice(ada.id, "low:1"))
+    clock.advance(DIGEST_SECONDS)
+    running = asyncio.create_task(Postman(database, clock, identity.users, mailer).run())
+    await mailer.begun.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    mailer.may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert len(await _notices(identity, "ada@example.com")) == 1
     assert await _states(database) == ["sent"]
 
 

@@ -110,6 +110,19 @@ async def test_what_concerns_the_installation_is_told_to_its_administrators(
     assert await _titles(notifications, ada.id) == ["Welcome to Cloudyard"]
 
 
+async def test_a_payment_of_another_amount_is_told_to_administrators(
+    ada: User, bob: User, identity: IdentityParts, notifications: Notifications, clock: ManualClock
+) -> None:
+    await identity.users.set_role(bob.id, Role.ADMIN)
+    payload = {"user_id": ada.id, "payment_id": "pay-1", "cents": 1000, "reason": "Stripe received 999 usd."}
+    event = Delivered(1, "payment.mismatch", "payment:pay-1", payload, clock.now())
+    await NoticeConsumer(notifications).handle(event)
+    (told,), _ = await notifications.list(bob.id, limit=1)
+    assert (told.title, told.category) == ("Another amount was paid than was asked for", "billing")
+    assert "pay-1" in told.message and "999 usd" in told.message
+    assert await _titles(notifications, ada.id) == ["Welcome to Cloudyard"]
+
+
 @pytest.mark.parametrize(
     ("kind", "title"),
     [

@@ -23,7 +23,7 @@ from cloudyard.domains.notifications import (
     SubscriptionNotFound,
     TooManySubscriptions,
 )
-from cloudyard.domains.notifications.models import notification_pushes, push_deliveries
+from cloudyard.domains.notifications.models import notification_pushes, push_deliveries, push_subscriptions
 from cloudyard.domains.notifications.push_subscriptions import MOST_SUBSCRIPTIONS
 from cloudyard.foundation.crash_points import VARIABLE
 from cloudyard.foundation.database import Database
@@ -345,6 +345,15 @@ async def test_without_the_encryption_key_pushes_fail_and_say_so(
         assert await keyless.keys.discard_unreadable(tx)
     assert await keyless.subscriptions.list(ada.id) == []
     assert await keyless.subscriptions.public_key()
+
+
+async def test_keys_are_kept_in_one_form(ada: User, push: PushParts, service: PushService, database: Database) -> None:
+    """Padding may be given or not, and any amount of it is no key that is too long for its column."""
+    browser = service.subscribe()
+    padded = {name: key + "=" * 200 for name, key in browser.keys.items()}
+    await push.subscriptions.register(ada.id, endpoint=service.endpoint(browser), **padded)
+    async with database.reading() as tx:
+        assert await tx.scalar(select(push_subscriptions.c.p256dh)) == browser.keys["p256dh"]
 
 
 @pytest.mark.parametrize(

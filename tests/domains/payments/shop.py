@@ -15,11 +15,13 @@ from cloudyard.backends.payments import stripe_signature
 from cloudyard.backends.payments.stripe import StripeProvider
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.payments import (
+    MissedReversals,
     Notice,
     Order,
     PaymentBooks,
     PaymentProviderUnavailable,
     PaymentReconciler,
+    PaymentRefused,
     Payments,
     PriceList,
     ProviderIntent,
@@ -57,12 +59,15 @@ class LossyProvider:
         self.refused: set[str] = set()
         self.dies_at: set[str] = set()
         self.created: list[str] = []
+        self.asked: list[str] = []
+        self.most_refunded = STARTER_CENTS
 
     async def ping(self) -> None:
         await self._provider.ping()
 
     async def create(self, *, cents: int, payment_method: str, payment_id: str, user_id: str) -> ProviderIntent:
         self._fail_if("create", self.lost)
+        self._refuse_if("create")
         intent = await self._provider.create(
             cents=cents, payment_method=payment_method, payment_id=payment_id, user_id=user_id
         )
@@ -72,11 +77,13 @@ class LossyProvider:
 
     async def confirm(self, intent_id: str, *, key: str) -> ProviderIntent:
         self._fail_if("confirm", self.lost)
+        self._refuse_if("confirm")
         intent = await self._provider.confirm(intent_id, key=key)
         self._fail_if("confirm", self.unanswered)
         return intent
 
     async def retrieve(self, intent_id: str) -> ProviderIntent:
+        self.asked.append(intent_id)
         self._fail_if("retrieve", self.lost)
         return await self._provider.retrieve(intent_id)
 
@@ -90,7 +97,7 @@ class LossyProvider:
         if "refund" in self.dies_at:
             raise asyncio.CancelledError
         gone = sum(each.cents for each in await self._provider.refunds(charge_id))
-        if "refund" in self.refused or gone + cents > STARTER_CENTS:  # localstripe refunds more than was paid
+        if "refund" in self.refused or gone + cents > self.most_refunded:  # localstripe refunds more than was paid
             raise RefundRefused("Stripe does not refund this: it is more than what is left of the charge.")
         reversal = await self._provider.refund(charge_id, cents=cents, refund_id=refund_id)
         self._fail_if("refund", self.unanswered)
@@ -100,11 +107,23 @@ class LossyProvider:
         self._fail_if("refunds", self.lost)
         return await self._provider.refunds(charge_id)
 
+    async def refunds_since(self, since: datetime) -> Sequence[Reversal]:
+        self._fail_if("refunds", self.lost)
+        return await self._provider.refunds_since(since)
+
+    async def disputes_since(self, since: datetime) -> Sequence[Reversal]:
+        self._fail_if("disputes", self.lost)
+        return await self._provider.disputes_since(since)
+
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
         return self._provider.read_event(body, signature, now)
 
     async def close(self) -> None:
         await self._provider.close()
+
+    def _refuse_if(self, request: str) -> None:
+        if request in self.refused:
+            raise PaymentRefused("Stripe refused the request with 400: no amounts like this.")
 
     def _fail_if(self, request: str, troubled: set[str]) -> None:
         if request in troubled:
@@ -116,7 +135,14 @@ class Listener:
 
     name = "test.payments"
     kinds = frozenset(
-        {"payment.completed", "payment.failed", "credit.purchased", "payment.refunded", "payment.disputed"}
+        {
+            "payment.completed",
+            "payment.failed",
+            "credit.purchased",
+            "payment.refunded",
+            "payment.disputed",
+            "payment.mismatch",
+        }
     )
 
     def __init__(self) -> None:
@@ -137,6 +163,7 @@ class Shop:
     payments: Payments
     refunds: Refunds
     reconciler: PaymentReconciler
+    missed: MissedReversals
     stripe: httpx2.Client
     listener: Listener
     dispatcher: Dispatcher
@@ -161,6 +188,12 @@ class Shop:
         assert self.stripe.post("/v1/refunds", data={"charge": charge, "amount": str(cents)}).status_code == 200
         found: dict[str, Any] = self.stripe.get(f"/v1/charges/{charge}").json()
         return found
+
+    def dispute(self, intent_id: str, status: str, cents: int = STARTER_CENTS) -> dict[str, Any]:
+        """The buyer's bank disputes a payment, or decides on it; what Stripe's events are about."""
+        about = {"id": f"dp_{intent_id}", "amount": cents, "status": status, "payment_intent": intent_id}
+        assert self.stripe.post("/_config/disputes", json=about).status_code == 200
+        return about
 
     async def event(self, kind: str, about: dict[str, Any]) -> None:
         """Stripe tells of something."""
@@ -194,15 +227,18 @@ def open_shop(database: Database, clock: ManualClock, stripe_url: str) -> Shop:
         stripe_key=SecretStr(KEY), stripe_webhook_secret=SecretStr(SECRET), stripe_url=stripe_url
     )
     provider = LossyProvider(StripeProvider(settings))
-    payment_books = PaymentBooks(database, clock, ids, outbox)
+    audit = AuditLog(database, clock)
+    payment_books = PaymentBooks(database, clock, ids, outbox, audit)
+    buying = Payments(database, clock, ids, provider, payment_books, PriceList(settings, books.rate))
     return Shop(
         database=database,
         clock=clock,
         books=books,
         provider=provider,
-        payments=Payments(database, clock, ids, provider, payment_books, PriceList(settings, books.rate)),
-        refunds=Refunds(database, clock, ids, provider, payment_books, AuditLog(database, clock)),
+        payments=buying,
+        refunds=Refunds(database, clock, ids, provider, payment_books, audit),
         reconciler=PaymentReconciler(database, clock, provider, payment_books),
+        missed=MissedReversals(database, clock, provider, buying),
         stripe=httpx2.Client(base_url=stripe_url, headers={"Authorization": f"Bearer {KEY}"}),
         listener=listener,
         dispatcher=Dispatcher(database, outbox, clock),

@@ -19,6 +19,7 @@ from cloudyard.domains.payments import (
     PaymentFailed,
     PaymentProviderUnavailable,
     RefundRefused,
+    TooManyOpenPurchases,
     verify_payments,
 )
 from cloudyard.domains.payments.models import payment_refunds, payment_reversals
@@ -29,6 +30,7 @@ CI = os.environ.get("CI") == "true"
 BOUNDS = settings(max_examples=15, stateful_step_count=20, deadline=None, derandomize=CI)
 CENTS = 1000
 NANOS_PER_CENT = 10_000_000
+DISPUTED = ["warning_needs_response", "needs_response", "won"]
 
 picks = st.integers(0, 1000)
 cards = st.sampled_from([VISA, VISA, DECLINED, AUTHENTICATED, AUTHENTICATED_DECLINED])
@@ -45,6 +47,7 @@ class PaymentsMachine(RuleBasedStateMachine):
         self.user = self.run(shop.books.user())
         self.orders: list[tuple[str, str]] = []
         self.wishes: list[tuple[str, int | None, str]] = []
+        self.disputes: dict[str, str] = {}
         self.spent = 0
         shop.sent.clear()
         shop.provider.created.clear()
@@ -116,13 +119,18 @@ class PaymentsMachine(RuleBasedStateMachine):
         if self.wishes:
             self.ask_for_refund(which % len(self.wishes), lost, unanswered)
 
-    @rule(which=picks, status=st.sampled_from(["warning_needs_response", "needs_response", "won", "lost"]))
-    def dispute(self, which: int, status: str) -> None:
+    @rule(which=picks, status=st.sampled_from(["warning_needs_response", "needs_response", "won"]), told=st.booleans())
+    def dispute(self, which: int, status: str, told: bool) -> None:
+        """Stripe's dispute goes forward only; its events come as they like."""
         paid = [i for i in self.intents() if i["status"] == "succeeded"]
-        if paid:
-            intent = paid[which % len(paid)]
-            dispute = {"id": f"dp_{intent['id']}", "amount": CENTS, "status": status, "payment_intent": intent["id"]}
-            self.run(self.shop.event("charge.dispute.updated", dispute))
+        if not paid:
+            return
+        intent = paid[which % len(paid)]["id"]
+        stands = max(self.disputes.get(intent, status), status, key=DISPUTED.index)
+        self.disputes[intent] = stands
+        about = self.shop.dispute(intent, stands)
+        if told:
+            self.run(self.shop.event("charge.dispute.updated", about | {"status": status}))
 
     @rule(share=st.integers(1, 4))
     def spend(self, share: int) -> None:
@@ -137,6 +145,7 @@ class PaymentsMachine(RuleBasedStateMachine):
         self.shop.provider.unanswered = unanswered
         self.run(self.shop.reconciler.run())
         self.run(self.shop.refunds.settle_due())
+        self.run(self.shop.missed.run())
         self.shop.provider.unanswered = set()
 
     @invariant()
@@ -174,6 +183,7 @@ class PaymentsMachine(RuleBasedStateMachine):
                 assert self.balance(f"wallet:{self.user}") == before
         self.credits_are_what_the_completed_payments_bought()
         self.each_refund_was_made_once()
+        self.what_went_back_is_what_stripe_says()
         assert self.run(self.shop.books.discrepancies()) == []
         assert self.run(self.discrepancies()) == []
         heard = self.run(self.shop.heard())
@@ -202,6 +212,18 @@ class PaymentsMachine(RuleBasedStateMachine):
             made = [each for each in found if each["metadata"].get("cloudyard_refund") == row.id]
             assert (row.state, [each["amount"] for each in made]) in [("completed", [row.cents]), ("failed", [])]
 
+    def what_went_back_is_what_stripe_says(self) -> None:
+        for row in self.payments():
+            if row.state != "completed":
+                continue
+            query = {"charge": row.charge_id, "limit": "100"}
+            refunds = self.shop.stripe.get("/v1/refunds", params=query).json()["data"]
+            went = {each["id"]: each["amount"] for each in refunds}
+            if self.disputes.get(row.provider_id) == "needs_response":
+                went[f"dp_{row.provider_id}"] = CENTS
+            held = select(payment_reversals).where(payment_reversals.c.payment_id == row.id)
+            assert {each.id: each.cents for each in self.rows(held) if not each.returned} == went
+
     async def discrepancies(self) -> list[Any]:
         async with self.shop.database.reading() as tx:
             return list(await tx.run_sync(verify_payments))
@@ -213,6 +235,8 @@ class PaymentsMachine(RuleBasedStateMachine):
             self.run(self.shop.payments.purchase(self.user, self.shop.order(card), key=key))
         except (PaymentFailed, PaymentProviderUnavailable):
             pass
+        except TooManyOpenPurchases:
+            self.orders.pop(which)
         finally:
             self.shop.provider.lost, self.shop.provider.unanswered = set(), set()
 

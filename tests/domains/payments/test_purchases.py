@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from shop import AUTHENTICATED, AUTHENTICATED_DECLINED, DECLINED, STARTER, VISA, Shop
 
+from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.payments import (
     Order,
     PackageNotFound,
@@ -14,8 +15,10 @@ from cloudyard.domains.payments import (
     PaymentMismatch,
     PaymentNotFound,
     PaymentProviderUnavailable,
+    PaymentRefused,
     PaymentState,
     PriceList,
+    TooManyOpenPurchases,
 )
 from cloudyard.foundation.durable.idempotency import IdempotencyKeyReused
 from cloudyard.foundation.errors import InvalidInput
@@ -178,14 +181,84 @@ async def test_one_key_buys_one_thing(shop: Shop) -> None:
         await shop.payments.purchase(user, shop.order(), key="k" * 256)
 
 
-async def test_another_amount_than_was_asked_for_is_not_credited(shop: Shop) -> None:
+@pytest.mark.parametrize("wrong", [{"amount_received": 999}, {"currency": "jpy"}])
+async def test_another_amount_than_was_asked_for_is_not_credited_but_told_once(
+    shop: Shop, wrong: dict[str, object]
+) -> None:
+    user = await shop.books.user()
+    payment_id = (await shop.payments.purchase(user, shop.order(AUTHENTICATED), key="k")).payment.id
+    paid = shop.intent(shop.provider.created[-1]) | {"status": "succeeded"}
+    for _ in range(2):
+        await shop.event("payment_intent.succeeded", paid | wrong)
+    shop.authenticate(paid["id"])
+    shop.clock.advance(100_000)
+    assert await shop.reconciler.run() == 0
+    after = (await shop.payments.status(user, payment_id)).payment
+    assert (after.state, after.closed) == (PaymentState.MISMATCH, True)
+    assert (await shop.books.wallet(user)).available == 0
+    assert await shop.heard() == ["payment.mismatch"]
+    (entry,) = await AuditLog(shop.database, shop.clock).list(subject=f"payment:{payment_id}")
+    assert (entry.actor, entry.action, entry.details["provider_id"]) == (None, "payment.mismatch", paid["id"])
+    with pytest.raises(PaymentMismatch, match="administrator"):
+        await shop.payments.purchase(user, shop.order(AUTHENTICATED), key="k")
+
+
+async def test_a_mismatch_that_is_refunded_at_stripe_moves_nothing(shop: Shop) -> None:
     user = await shop.books.user()
     await shop.payments.purchase(user, shop.order(AUTHENTICATED))
-    paid = shop.intent(shop.provider.created[-1]) | {"status": "succeeded"}
-    for wrong in ({"amount_received": 999}, {"currency": "jpy"}):
-        with pytest.raises(PaymentMismatch):
-            await shop.event("payment_intent.succeeded", paid | wrong)
-    assert (await shop.books.wallet(user)).available == 0
+    intent = shop.provider.created[-1]
+    shop.authenticate(intent)
+    await shop.event("payment_intent.succeeded", shop.intent(intent) | {"amount_received": 999})
+    await shop.event("charge.refunded", shop.refund(intent, 1000) | {"payment_intent": intent})
+    assert await shop.missed.run() == 0
+    assert await shop.heard() == ["payment.mismatch"]
+    assert await shop.books.discrepancies() == []
+
+
+@pytest.mark.parametrize("request_name", ["create", "confirm"])
+async def test_what_stripe_refuses_ends_at_once_with_its_words(shop: Shop, request_name: str) -> None:
+    user = await shop.books.user()
+    shop.provider.refused = {request_name}
+    with pytest.raises(PaymentRefused, match="amounts like this"):
+        await shop.payments.purchase(user, shop.order(), key="k")
+    (row,) = (await shop.rows()).values()
+    assert (row.state, row.closed) == ("cancelled", True)
+    assert "amounts like this" in row.failure
+    assert [shop.intent(made)["status"] for made in shop.provider.created[-1:]] in ([], ["canceled"])
+    with pytest.raises(PaymentFailed, match="amounts like this"):
+        await shop.payments.purchase(user, shop.order(), key="k")
+
+
+async def test_a_buyer_has_no_more_than_ten_unsettled_purchases(shop: Shop) -> None:
+    user = await shop.books.user()
+    shop.provider.lost = {"create"}
+    requests = [shop.payments.purchase(user, shop.order(), key=f"{number}") for number in range(14)]
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        *["PaymentProviderUnavailable"] * 10,
+        *["TooManyOpenPurchases"] * 4,
+    ]
+    shop.provider.lost = set()
+    with pytest.raises(TooManyOpenPurchases, match="not settled yet"):
+        await shop.payments.purchase(user, shop.order())
+    begun = next(f"{number}" for number, outcome in enumerate(outcomes) if type(outcome) is PaymentProviderUnavailable)
+    assert (await shop.payments.purchase(user, shop.order(), key=begun)).payment.state is PaymentState.COMPLETED
+    assert (await shop.payments.purchase(user, shop.order())).payment.state is PaymentState.COMPLETED
+    await shop.payments.purchase(await shop.books.user(), shop.order())
+
+
+@pytest.mark.parametrize("unstorable", ["\x00", "pm_\x00", "\ud800"])
+async def test_text_that_no_database_holds_names_nothing(shop: Shop, unstorable: str) -> None:
+    user = await shop.books.user()
+    with pytest.raises(PaymentNotFound):
+        await shop.payments.status(user, unstorable)
+    with pytest.raises(PaymentNotFound):
+        await shop.payments.details(unstorable)
+    with pytest.raises(PaymentNotFound):
+        await shop.refunds.refund(unstorable, actor="root", reason="Asked for")
+    assert await shop.payments.list(user_id=unstorable) == ([], 0)
+    with pytest.raises(InvalidInput):
+        await shop.payments.purchase(user, shop.order(unstorable))
 
 
 async def test_the_purchases_of_others_do_not_exist(shop: Shop) -> None:

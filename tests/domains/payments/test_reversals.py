@@ -56,6 +56,23 @@ async def test_partial_refunds_take_their_share_each_once(shop: Shop) -> None:
     assert await balances(shop) == {}
 
 
+@pytest.mark.parametrize("parts", [(1600, 1600, 1600), (7, 11, 4782), (4799, 1)])
+@pytest.mark.parametrize("asked_for_here", [False, True])
+async def test_parts_that_return_everything_leave_nothing(
+    shop: Shop, parts: tuple[int, ...], asked_for_here: bool
+) -> None:
+    _, intent = await bought(shop, "pkg_plus")
+    payment_id = next(iter(await shop.rows()))
+    shop.provider.most_refunded = PLUS_CENTS
+    for cents in parts:
+        if asked_for_here:
+            await shop.refunds.refund(payment_id, actor="root", reason="Asked for", cents=cents)
+        else:
+            await shop.event("charge.refunded", shop.refund(intent, cents))
+    assert await balances(shop) == {}
+    assert await shop.books.discrepancies() == []
+
+
 async def test_what_a_refund_no_longer_finds_is_borne_by_promotions(shop: Shop) -> None:
     user, intent = await bought(shop)
     await shop.books.ledger.adjust(user, -700 * CENT, reason="Spent", actor=None)

@@ -142,6 +142,18 @@ async def test_410_means_that_it_wants_no_more(parts: WebhookParts, receiver: Re
     assert not gone.active and "410" in (gone.disabled_reason or "")
 
 
+async def test_410_counts_whatever_the_others_of_its_batch_were_answered(
+    parts: WebhookParts, receiver: Receiver, tell: Tell
+) -> None:
+    webhook, _ = await parts.webhooks.create("admin", url=receiver.url, events=EVENTS)
+    receiver.statuses = {"u1": 410, "u2": 200, "u3": 500}
+    for user in receiver.statuses:
+        await tell(1, user=user)
+    assert await parts.settle() == 3
+    gone = await parts.webhooks.get(webhook.id)
+    assert not gone.active and "410" in (gone.disabled_reason or "")
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed(parts: WebhookParts, receiver: Receiver, tell: Tell, status: int) -> None:
     async with running_receiver() as inside:

@@ -199,6 +199,15 @@ async def test_a_file_that_is_no_database(tmp_path: Path, use: Use) -> None:
     await database.close()
 
 
+async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'own' / 'file.db'}")
+    await database.run(tables.create_all)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "own").iterdir()}
+    assert modes.keys() >= {"file.db", "file.db-wal"}
+    assert set(modes.values()) == {0o600}
+    await database.close()
+
+
 @every_write
 async def test_a_file_that_another_process_writes(tmp_path: Path, use: Use) -> None:
     file = tmp_path / "shared.db"

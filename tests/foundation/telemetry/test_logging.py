@@ -3,6 +3,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 import pytest
@@ -108,6 +109,24 @@ def test_an_exception_comes_with_its_stack() -> None:
     structlog.get_logger().error("failed", exc_info=error)
     (line,) = lines(stream)
     assert "bad value" in json.dumps(line["exception"])
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_stack_does_not_tell_the_values_of_variables(log_format: Literal["json", "console"]) -> None:
+    def fail() -> None:
+        secret = "sk_" + "live"
+        raise ValueError(len(secret))
+
+    stream = io.BytesIO()
+    configure_logging(TelemetrySettings(log_format=log_format), stream)
+    try:
+        fail()
+    except ValueError as error:
+        structlog.get_logger().error("failed", exc_info=error)
+    text = stream.getvalue().decode()
+    assert "ValueError" in text
+    assert "in fail" in text or '"fail"' in text
+    assert "sk_live" not in text
 
 
 def test_values_that_json_does_not_know_are_shown_as_text() -> None:

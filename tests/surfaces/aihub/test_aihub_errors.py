@@ -5,9 +5,10 @@ import pytest
 
 from cloudyard.domains.identity import EmailTaken, InvalidProfile
 from cloudyard.domains.ledger import InsufficientCredits
+from cloudyard.domains.payments import PaymentFailed
 from cloudyard.foundation.errors import DomainError, ErrorKind, FeatureUnavailable
 from cloudyard.foundation.limiting import RateLimited
-from cloudyard.surfaces.aihub.errors import CODE_OF_KIND, AihubErrors, BalanceTooLow
+from cloudyard.surfaces.aihub.errors import CODE_OF_ERROR, CODE_OF_KIND, AihubErrors, BalanceTooLow
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.errors import every_error
 from cloudyard.web.errors import Issue, MalformedRequest, Rendered, UnreadableJson
@@ -38,10 +39,11 @@ def test_every_kind_has_a_code() -> None:
 @pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
 def test_every_failure_has_a_status_and_the_envelope(kind: type[DomainError]) -> None:
     answer, body = rendered(kind("What happened."))
+    code = CODE_OF_ERROR.get(kind.code, CODE_OF_KIND[kind.kind])
     assert 400 <= answer.status < 600
     assert body == {
         "success": False,
-        "error": {"code": CODE_OF_KIND[kind.kind], "message": "What happened.", "details": []},
+        "error": {"code": code, "message": "What happened.", "details": []},
         "meta": {"timestamp": "2026-01-01T00:00:00Z", "requestId": "req-1", "version": "1.0"},
     }
     assert answer.content_type == "application/json"
@@ -55,6 +57,7 @@ def test_every_failure_has_a_status_and_the_envelope(kind: type[DomainError]) ->
         (EmailTaken("x"), 409, "RESOURCE_CONFLICT"),
         (BalanceTooLow("x"), 409, "RESOURCE_CONFLICT"),
         (InsufficientCredits("x"), 402, "INSUFFICIENT_CREDITS"),
+        (PaymentFailed("x"), 402, "PAYMENT_FAILED"),
         (FeatureUnavailable("x"), 503, "SERVICE_UNAVAILABLE"),
         (RateLimited("x"), 429, "RATE_LIMIT_EXCEEDED"),
         (DomainError("x"), 500, "INTERNAL_ERROR"),

@@ -4,7 +4,8 @@ SmartAIHubError
 ├── APIError                     the server refused or failed: status, code, details, request_id
 │   ├── ValidationError          400, 422: `fields` says what is wrong where
 │   ├── AuthenticationError      401
-│   ├── InsufficientCreditsError 402: too few credits, or a card that was declined
+│   ├── InsufficientCreditsError 402: too few credits
+│   ├── PaymentFailedError       402: a card that was declined, or a payment that was cancelled
 │   ├── PermissionDeniedError    403
 │   ├── NotFoundError            404
 │   ├── ConflictError            409
@@ -92,7 +93,11 @@ class AuthenticationError(APIError):
 
 
 class InsufficientCreditsError(APIError):
-    """There are too few credits for the call, or a payment was declined."""
+    """There are too few credits for the call."""
+
+
+class PaymentFailedError(APIError):
+    """The payment was declined, not authenticated or cancelled. Nothing was charged."""
 
 
 class PermissionDeniedError(APIError):
@@ -144,6 +149,7 @@ _BY_CODE: Mapping[str, type[APIError]] = MappingProxyType(
         "VALIDATION_ERROR": ValidationError,
         "AUTHENTICATION_FAILED": AuthenticationError,
         "INSUFFICIENT_CREDITS": InsufficientCreditsError,
+        "PAYMENT_FAILED": PaymentFailedError,
         "AUTHORIZATION_FAILED": PermissionDeniedError,
         "RESOURCE_NOT_FOUND": NotFoundError,
         "RESOURCE_CONFLICT": ConflictError,

@@ -1,4 +1,4 @@
-import { APIConnectionError, AuthenticationError, PermissionDeniedError } from '../errors.js';
+import { APIConnectionError, APIError, AuthenticationError, PermissionDeniedError } from '../errors.js';
 import { pause } from '../http/deadline.js';
 import { backoff } from '../http/retries.js';
 import type { Transport } from '../http/transport.js';
@@ -6,7 +6,7 @@ import { OPERATIONS } from '../operations.js';
 import { checkedCount, type Settings, type WebSocketConstructor } from '../options.js';
 import type { Session } from '../session.js';
 import type { LiveEvent } from '../types/index.js';
-import { LiveSocket } from './socket.js';
+import { LIVE_REFUSED, LiveSocket } from './socket.js';
 
 const MAX_RECONNECTS = 10;
 /** A connection that held for so many milliseconds was a good one. */
@@ -44,7 +44,7 @@ export class Live {
   /**
    * Events, for ever: a lost connection is made anew, and goes on after the last event that was read. Leave the loop
    * or abort the signal to end it. Throws AuthenticationError when the session has ended for good, APIConnectionError
-   * when the server stays away.
+   * when the server stays away, APIError with the code LIVE_REFUSED when it will not have the connection.
    */
   async *events(options: LiveOptions = {}): AsyncGenerator<LiveEvent, never, undefined> {
     const most = checkedCount(options.maxReconnects ?? MAX_RECONNECTS, 'maxReconnects');
@@ -104,8 +104,9 @@ export class Live {
     wasConnected: boolean,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    if (error instanceof AuthenticationError) {
-      return this.#session.replace(token, signal);
+    if (error instanceof APIError && error.code === LIVE_REFUSED) {
+      await this.#askWhy(signal);
+      return (await this.#session.bearer(signal)) !== token;
     }
     if (!(error instanceof APIConnectionError)) {
       return false;
@@ -116,10 +117,10 @@ export class Live {
     return true;
   }
 
-  /** A browser does not say why it was refused a WebSocket; the same token over HTTP tells. */
+  /** A browser does not say why it was refused a WebSocket; HTTP tells, and renews a token that has expired. */
   async #askWhy(signal: AbortSignal | undefined): Promise<void> {
     try {
-      await this.#transport.data({ operation: OPERATIONS.models, options: { signal, maxRetries: 0 } });
+      await this.#transport.data({ operation: OPERATIONS.currentUser, options: { signal, maxRetries: 0 } });
     } catch (error) {
       if (error instanceof AuthenticationError || error instanceof PermissionDeniedError || signal?.aborted) {
         throw error;

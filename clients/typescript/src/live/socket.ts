@@ -1,15 +1,13 @@
-import {
-  APIConnectionError,
-  APITimeoutError,
-  AuthenticationError,
-  UnexpectedAnswerError,
-} from '../errors.js';
+import { APIConnectionError, APIError, APITimeoutError, UnexpectedAnswerError } from '../errors.js';
 import { parsed } from '../http/answers.js';
 import type { WebSocketLike } from '../options.js';
 import type { LiveEvent } from '../types/index.js';
 import { Inbox } from './inbox.js';
 
-/** RFC 6455, section 7.4.1: the session has ended. */
+/** Code of the error for a connection that the server does not want: the session has ended, or there are too many. */
+export const LIVE_REFUSED = 'LIVE_REFUSED';
+
+/** RFC 6455, section 7.4.1. */
 const REFUSED = 1008;
 const PING_EVERY = 30_000;
 /** More events than this are not kept for a reader who is behind: it gets them again when it has caught up. */
@@ -64,7 +62,7 @@ export class LiveSocket {
     return lastEventId;
   }
 
-  /** Events as they come. Throws APIConnectionError when the connection is lost, AuthenticationError when it is ended. */
+  /** Events as they come. Throws APIConnectionError when the connection is lost, LIVE_REFUSED when it is ended. */
   async *events(): AsyncGenerator<LiveEvent, never, undefined> {
     for (;;) {
       const message = await this.#inbox.next();
@@ -126,9 +124,7 @@ function causeOf({
 }: {
   readonly code: number;
   readonly reason: string;
-}): APIConnectionError | AuthenticationError {
+}): APIConnectionError | APIError {
   const why = reason === '' ? `The feed was closed with code ${code}.` : reason;
-  return code === REFUSED
-    ? new AuthenticationError(why, { code: 'AUTHENTICATION_FAILED' })
-    : new APIConnectionError(why);
+  return code === REFUSED ? new APIError(why, { code: LIVE_REFUSED }) : new APIConnectionError(why);
 }

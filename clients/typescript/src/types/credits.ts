@@ -48,7 +48,13 @@ export interface PurchaseOrder {
 }
 
 /** Where a purchase stands. */
-export type PurchaseStatus = 'completed' | 'requires_action' | 'processing' | 'failed' | 'cancelled';
+export type PurchaseStatus =
+  | 'completed'
+  | 'requires_action'
+  | 'processing'
+  | 'failed'
+  | 'cancelled'
+  | 'mismatch';
 
 /**
  * A purchase as it stands. `clientSecret` is there while the buyer has to act (pass it to Stripe.js), `message` says

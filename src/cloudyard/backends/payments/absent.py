@@ -39,6 +39,14 @@ class AbsentProvider:
         """Refuses."""
         _refuse()
 
+    async def refunds_since(self, since: datetime) -> Sequence[Reversal]:
+        """Refuses."""
+        _refuse()
+
+    async def disputes_since(self, since: datetime) -> Sequence[Reversal]:
+        """Refuses."""
+        _refuse()
+
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
         """Refuses."""
         _refuse()

@@ -1,6 +1,6 @@
 """Stripe behind the `PaymentProvider` port.
 
-Six calls of its API over aiohttp. The version is pinned to one whose PaymentIntents take cards unless told otherwise,
+Eight calls of its API over aiohttp. The version is pinned to one whose PaymentIntents take cards unless told otherwise,
 so that none of them sends the buyer to another page (Stripe API changelog, 2022-11-15; from 2023-08-16 on it is the
 dashboard that decides).
 """
@@ -8,14 +8,25 @@ dashboard that decides).
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
+import structlog
 
 from cloudyard.backends.payments import stripe_signature
-from cloudyard.backends.payments.stripe_objects import OUR_REFUND, Event, Failure, Intent, Problem, Refund, RefundList
+from cloudyard.backends.payments.stripe_objects import (
+    OUR_REFUND,
+    Dispute,
+    DisputeList,
+    Event,
+    Failure,
+    Intent,
+    Problem,
+    Refund,
+    RefundList,
+)
 from cloudyard.domains.payments import (
     ForgedPaymentEvent,
     Notice,
@@ -30,8 +41,11 @@ from cloudyard.domains.payments import (
 from cloudyard.foundation.errors import DomainError, FeatureUnavailable
 from cloudyard.foundation.settings.payments import PaymentSettings
 
+log = structlog.get_logger(__name__)
+
 API_VERSION = "2022-11-15"
-MOST_REFUNDS = "100"
+LARGEST_PAGE = "100"
+MOST_PAGES = 100
 RETRY_SECONDS = 5.0
 WORTH_ANOTHER_TRY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 NEVER_REFUNDED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.NOT_FOUND})
@@ -100,11 +114,20 @@ class StripeProvider:
 
     async def refunds(self, charge_id: str) -> Sequence[Reversal]:
         """The refunds of a charge, of which Stripe allows fewer than a page."""
-        query = {"charge": charge_id, "limit": MOST_REFUNDS}
+        query = {"charge": charge_id, "limit": LARGEST_PAGE}
         status, body = await self._send("GET", "/v1/refunds", query=query)
         if status != HTTPStatus.OK:
             raise _failure(status, _problem(body))
         return [refund.read() for refund in _decoded(body, RefundList).data]
+
+    async def refunds_since(self, since: datetime) -> Sequence[Reversal]:
+        """Page by page, the newest first; what lies beyond `MOST_PAGES` is logged and left out."""
+        return [refund.read() for refund in await self._listed("/v1/refunds", RefundList, since)]
+
+    async def disputes_since(self, since: datetime) -> Sequence[Reversal]:
+        """Page by page, the newest first; what lies beyond `MOST_PAGES` is logged and left out."""
+        found = [dispute.read() for dispute in await self._listed("/v1/disputes", DisputeList, since)]
+        return [dispute for dispute in found if dispute is not None]
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
         """Verify an event and read it."""
@@ -124,6 +147,25 @@ class StripeProvider:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
+
+    @overload
+    async def _listed(self, path: str, kind: type[RefundList], since: datetime) -> list[Refund]: ...
+    @overload
+    async def _listed(self, path: str, kind: type[DisputeList], since: datetime) -> list[Dispute]: ...
+    async def _listed(self, path: str, kind: Any, since: datetime) -> list[Any]:
+        found: list[Any] = []
+        query = {"created[gte]": str(int(since.timestamp())), "limit": LARGEST_PAGE}
+        for _ in range(MOST_PAGES):
+            status, body = await self._send("GET", path, query=query)
+            if status != HTTPStatus.OK:
+                raise _failure(status, _problem(body))
+            page = _decoded(body, kind)
+            found += page.data
+            if not page.has_more or not page.data:
+                return found
+            query["starting_after"] = page.data[-1].id
+        log.warning("Stripe lists more than is asked for", path=path, since=since.isoformat(), taken=len(found))
+        return found
 
     async def _stands(self, intent_id: str, status: int, body: bytes) -> ProviderIntent:
         """How an intent stands after a request to change it, which may have come too late to do so."""

@@ -84,21 +84,31 @@ class Refund(msgspec.Struct):
         return Reversal(self.id, ReversalKind.REFUND, intent, charge, self.amount, self.status in NOT_GOING, ours)
 
 
+class BalanceTransaction(msgspec.Struct):
+    """A BalanceTransaction: what a dispute moved, positive where it came back to us."""
+
+    amount: int
+
+
 class Dispute(msgspec.Struct):
-    """A Dispute."""
+    """A Dispute. Its balance transactions are at most two, one that withdraws and one that reinstates: there is no
+    second withdrawal under the same id (Stripe API reference, The Dispute object, balance_transactions).
+    """
 
     id: str
     amount: int
     status: str
     charge: str | dict[str, Any] | None = None
     payment_intent: str | dict[str, Any] | None = None
+    balance_transactions: list[BalanceTransaction] | None = None
 
-    def read(self, *, funds_back: bool) -> Reversal | None:
+    def read(self, *, funds_back: bool = False) -> Reversal | None:
         """As payments know it; None while it is a mere inquiry."""
         if self.status.startswith(WARNING):
             return None
         intent, charge = _id_of(self.payment_intent), _id_of(self.charge)
-        returned = funds_back or self.status == WON
+        reinstated = any(moved.amount > 0 for moved in self.balance_transactions or ())
+        returned = funds_back or reinstated or self.status == WON
         return Reversal(self.id, ReversalKind.DISPUTE, intent, charge, self.amount, returned)
 
 
@@ -110,9 +120,17 @@ class Charge(msgspec.Struct):
 
 
 class RefundList(msgspec.Struct):
-    """A page of refunds."""
+    """A page of refunds, the newest first."""
 
     data: list[Refund]
+    has_more: bool = False
+
+
+class DisputeList(msgspec.Struct):
+    """A page of disputes, the newest first."""
+
+    data: list[Dispute]
+    has_more: bool = False
 
 
 class EventData(msgspec.Struct):

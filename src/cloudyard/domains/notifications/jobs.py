@@ -29,7 +29,7 @@ from cloudyard.domains.notifications.waiting_mails import mark_mails, put_back, 
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database
-from cloudyard.foundation.durable import Delivered
+from cloudyard.foundation.durable import Delivered, to_its_end
 from cloudyard.foundation.durable.leases import backoff, claim
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 LEASE = timedelta(minutes=2)
 BATCH = 20
+ENDING_SECONDS = 10.0
 GIVEN_UP_AFTER = timedelta(days=1)  # a warning that is older than this tells nothing any more
 
 
@@ -75,7 +76,9 @@ class Postman:
     async def send_due(self) -> int:
         """Send what is due now; the number of digests tried."""
         digests = await self._claim()
-        for failure in await asyncio.gather(*map(self._send, digests), return_exceptions=True):
+        # What is marked as sent is handed over, even when we are stopped meanwhile.
+        sending = (to_its_end(self._send(digest), at_most=ENDING_SECONDS) for digest in digests)
+        for failure in await asyncio.gather(*sending, return_exceptions=True):
             if failure is not None:
                 raise failure
         return len(digests)

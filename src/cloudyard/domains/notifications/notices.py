@@ -20,6 +20,7 @@ PAYMENT_COMPLETED = "payment.completed"
 PAYMENT_FAILED = "payment.failed"
 PAYMENT_REFUNDED = "payment.refunded"
 PAYMENT_DISPUTED = "payment.disputed"
+PAYMENT_MISMATCH = "payment.mismatch"
 WEBHOOK_DISABLED = "webhook.disabled"
 
 Composer = Callable[[Delivered], Notice]
@@ -135,6 +136,17 @@ def _payment_disputed(event: Delivered) -> Notice:
     )
 
 
+def _payment_mismatch(event: Delivered) -> Notice:
+    return Notice(
+        user_id=None,  # administrators decide what becomes of it
+        source=_source(event),
+        category=Category.BILLING,
+        severity=Severity.ERROR,
+        title="Another amount was paid than was asked for",
+        message=f"Payment {event.payload['payment_id']} was not credited. {event.payload['reason']}",
+    )
+
+
 def _webhook_disabled(event: Delivered) -> Notice:
     return Notice(
         user_id=None,  # webhooks belong to the installation
@@ -157,6 +169,7 @@ COMPOSERS: Mapping[str, Composer] = MappingProxyType(
         PAYMENT_FAILED: _payment_failed,
         PAYMENT_REFUNDED: _payment_refunded,
         PAYMENT_DISPUTED: _payment_disputed,
+        PAYMENT_MISMATCH: _payment_mismatch,
         WEBHOOK_DISABLED: _webhook_disabled,
     }
 )

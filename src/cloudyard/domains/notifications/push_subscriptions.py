@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from cloudyard.domains.notifications.errors import InvalidSubscription, SubscriptionNotFound, TooManySubscriptions
 from cloudyard.domains.notifications.models import push_subscriptions
 from cloudyard.domains.notifications.records import PushSubscription
-from cloudyard.domains.notifications.vapid_keys import VapidKeyStore, from_base64, is_point
+from cloudyard.domains.notifications.vapid_keys import VapidKeyStore, from_base64, is_point, to_base64
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.ids import Ids
@@ -50,7 +50,8 @@ class PushSubscriptions:
         """
         self._rules.check_url(endpoint)
         _check_keys(p256dh, auth)
-        keys = {"p256dh": p256dh, "sealed_auth": self._box.encrypt(auth)}
+        point, secret = (to_base64(from_base64(key)) for key in (p256dh, auth))
+        keys = {"p256dh": point, "sealed_auth": self._box.encrypt(secret)}
         async with self._database.transaction() as tx:
             return _subscription(await self._write(tx, user_id, endpoint, keys))
 

@@ -12,8 +12,10 @@ from cloudyard.domains.payments.errors import (
     PaymentProviderUnavailable,
     PaymentRefused,
     RefundRefused,
+    TooManyOpenPurchases,
 )
 from cloudyard.domains.payments.jobs import PaymentReconciler
+from cloudyard.domains.payments.missed_reversals import MissedReversals
 from cloudyard.domains.payments.ports import PaymentProvider
 from cloudyard.domains.payments.price_list import PriceList
 from cloudyard.domains.payments.records import (
@@ -38,6 +40,7 @@ from cloudyard.domains.payments.verification import verify_payments
 
 __all__ = [
     "ForgedPaymentEvent",
+    "MissedReversals",
     "NotRefundable",
     "Notice",
     "Order",
@@ -67,5 +70,6 @@ __all__ = [
     "RefundsChanged",
     "Reversal",
     "ReversalKind",
+    "TooManyOpenPurchases",
     "verify_payments",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.ledger import Entry, LedgerBatch, Posted, wallet_of
 from cloudyard.domains.ledger.models import accounts
 from cloudyard.domains.payments import entries, refund_rows, repository
@@ -24,7 +25,10 @@ from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.durable import Event, Outbox
 from cloudyard.foundation.ids import Ids
 
+FINAL = frozenset({PaymentState.COMPLETED, PaymentState.MISMATCH})
 UNDECIDED = frozenset({PaymentState.OPEN, PaymentState.ACTION_REQUIRED})
+MISMATCH = "payment.mismatch"
+"""For administrators; its subject is `payment:<id>`."""
 NEXT_LOOK = timedelta(minutes=1)
 LONGEST_FAILURE = 500
 
@@ -32,11 +36,12 @@ LONGEST_FAILURE = 500
 class PaymentBooks:
     """The rows of payments and their postings, in one transaction each."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, outbox: Outbox) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: Ids, outbox: Outbox, audit: AuditLog) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._outbox = outbox
+        self._audit = audit
 
     async def bind(self, payment_id: str, intent_id: str) -> Payment:
         """Note under which id the provider knows a payment, if it is still wanted and has none; the payment."""
@@ -59,7 +64,8 @@ class PaymentBooks:
     async def apply(self, intent: ProviderIntent) -> Payment | None:
         """Take in how a payment stands at the provider; the payment, None if it is none of ours.
 
-        The credits are posted in the transaction that marks the payment completed, once. Raises `PaymentMismatch`.
+        The credits are posted in the transaction that marks the payment completed, once. Where another amount or
+        currency was received, nothing is credited, and administrators are told, once.
         """
         async with self._database.transaction() as tx:
             row = await repository.lock(tx, payments.c.provider_id == intent.id)
@@ -87,6 +93,8 @@ class PaymentBooks:
             if row is None:
                 return None
             payment = repository.payment_of(row)
+            if payment.state is PaymentState.MISMATCH:
+                return payment
             if payment.state is not PaymentState.COMPLETED:
                 raise PaymentMismatch(
                     f"Stripe reports {reversal.kind} {reversal.id} of payment {payment.id}, which was not received."
@@ -103,10 +111,7 @@ class PaymentBooks:
 
     async def _complete(self, tx: Transaction, payment: Payment, intent: ProviderIntent) -> Payment:
         if intent.received_cents != payment.cents or intent.currency != CURRENCY:
-            raise PaymentMismatch(
-                f"Stripe received {intent.received_cents} {intent.currency} for payment {payment.id}, not "
-                f"{payment.cents} {CURRENCY}. Nothing was credited; look at {intent.id} in Stripe's dashboard."
-            )
+            return await self._mismatch(tx, payment, intent)
         entry = entries.purchase(payment)
         posted = await tx.run_sync(lambda connection: self._post(connection, payment.user_id, entry))
         completed = await repository.change(
@@ -122,6 +127,19 @@ class PaymentBooks:
         payload = _payload(completed) | {"transaction_id": posted.id}
         await self._emit(tx, completed, payload, "payment.completed", "credit.purchased")
         return completed
+
+    async def _mismatch(self, tx: Transaction, payment: Payment, intent: ProviderIntent) -> Payment:
+        now, received = self._clock.now(), {"received": intent.received_cents, "currency": intent.currency}
+        failure = (
+            f"Stripe received {intent.received_cents} {intent.currency} in its smallest unit, not {payment.cents} "
+            f"{CURRENCY}. Nothing was credited; an administrator decides, with {intent.id} in Stripe's dashboard."
+        )
+        values = {"state": PaymentState.MISMATCH.value, "closed": True, "failure": failure, "ended_at": now}
+        found = await repository.change(tx, payment.id, charge_id=intent.charge_id, **values)
+        subject, details = f"payment:{payment.id}", {"provider_id": intent.id, "cents": payment.cents} | received
+        await self._audit.record(tx, None, MISMATCH, subject, details)
+        await self._outbox.emit(tx, Event(MISMATCH, subject, _payload(found) | {"reason": failure}))
+        return found
 
     async def _fail(
         self, tx: Transaction, payment: Payment, state: PaymentState, reason: str | None, *, closed: bool = True
@@ -140,8 +158,10 @@ class PaymentBooks:
         if reversal.returned:
             await repository.add_reversal(tx, payment.id, reversal, 0, 0, self._clock.now())
             return
-        left = payment.value - await repository.reversed_nanos(tx, payment.id)
-        wanted = min(left, payment.value * reversal.cents // payment.cents)
+        gone, gone_cents = await repository.reversed_so_far(tx, payment.id)
+        left = payment.value - gone
+        all_of_it = gone_cents + reversal.cents >= payment.cents
+        wanted = left if all_of_it else min(left, payment.value * reversal.cents // payment.cents)
 
         def take(connection: Connection) -> int:
             batch = self._batch(connection, payment.user_id)
@@ -182,7 +202,7 @@ class PaymentBooks:
 
 def _target(payment: Payment, said: ProviderState) -> PaymentState | None:
     """Where a payment goes on the provider's word; None if it stays. Money received wins over everything."""
-    if payment.state is PaymentState.COMPLETED:
+    if payment.state in FINAL:
         return None
     if said is ProviderState.SUCCEEDED:
         return PaymentState.COMPLETED

@@ -17,6 +17,13 @@ class PaymentNotFound(DomainError):
     kind = ErrorKind.NOT_FOUND
 
 
+class TooManyOpenPurchases(DomainError):
+    """The buyer has as many purchases that are not settled as anybody may have."""
+
+    code = "too_many_open_purchases"
+    kind = ErrorKind.CONFLICT
+
+
 class PaymentFailed(DomainError):
     """The payment was declined, was not authenticated, or was cancelled. Nothing was charged."""
 
@@ -67,7 +74,7 @@ class ForgedPaymentEvent(DomainError):
 
 
 class PaymentMismatch(DomainError):
-    """The provider received another amount than was asked for."""
+    """The provider received another amount than was asked for, or reports something that contradicts the books."""
 
     code = "payment_mismatch"
     kind = ErrorKind.INTERNAL

@@ -6,14 +6,20 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     Integer,
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from cloudyard.foundation.database import UtcDateTime, metadata
 from cloudyard.foundation.durable.leases import lease_columns
+
+# The claims of the background work walk these rows alone, however many payments have ended. The values are written out:
+# a database uses a partial index only where it sees that the query asks for no other rows.
+STILL_OPEN = text("state = 'open'")
 
 payments = Table(
     "payments",
@@ -34,7 +40,8 @@ payments = Table(
     Column("transaction_id", String(36), ForeignKey("ledger_transactions.id")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    *lease_columns(),
+    *lease_columns(indexed=False),
+    Index("ix_payments_due", "due_at", sqlite_where=text("closed IS 0"), postgresql_where=text("closed IS false")),
     UniqueConstraint("user_id", "request_key"),
 )
 
@@ -53,7 +60,8 @@ payment_refunds = Table(
     Column("failure", String(500)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    *lease_columns(),
+    *lease_columns(indexed=False),
+    Index("ix_payment_refunds_due", "due_at", sqlite_where=STILL_OPEN, postgresql_where=STILL_OPEN),
     UniqueConstraint("actor", "request_key"),
 )
 """Refunds that administrators asked for: the intent rows. What Stripe made of them is a reversal as any other."""

@@ -41,6 +41,14 @@ class PaymentProvider(Protocol):
         """Every refund of a charge."""
         ...
 
+    async def refunds_since(self, since: datetime) -> Sequence[Reversal]:
+        """Every refund that began at or after a time, as it stands now."""
+        ...
+
+    async def disputes_since(self, since: datetime) -> Sequence[Reversal]:
+        """Every dispute that began at or after a time and has moved money, as it stands now."""
+        ...
+
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Notice | None:
         """What a signed event tells; None if it is of no concern. Raises `ForgedPaymentEvent`."""
         ...

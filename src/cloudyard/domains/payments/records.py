@@ -9,13 +9,16 @@ NANOS_PER_CENT = 10_000_000
 
 
 class PaymentState(StrEnum):
-    """The life of a payment. Completed is final; the others yield to the provider's word that money came in."""
+    """The life of a payment. Completed is final, and so is mismatch: another amount or currency was received than was
+    asked for, and an administrator decides. The others yield to the provider's word that money came in.
+    """
 
     OPEN = "open"
     ACTION_REQUIRED = "action_required"
     FAILED = "failed"
     CANCELLED = "cancelled"
     COMPLETED = "completed"
+    MISMATCH = "mismatch"
 
 
 class ProviderState(StrEnum):

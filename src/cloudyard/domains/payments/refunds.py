@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row
+from sqlalchemy import Row, literal_column
 
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.payments import refund_rows, repository
@@ -20,6 +20,7 @@ from cloudyard.domains.payments.errors import (
 from cloudyard.domains.payments.models import payment_refunds, payments
 from cloudyard.domains.payments.ports import PaymentProvider
 from cloudyard.domains.payments.records import NANOS_PER_CENT, PaymentState, Refund, RefundState
+from cloudyard.domains.payments.side_by_side import AT_ONCE, side_by_side
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database, Transaction
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 LONGEST_REASON = 500
 EVERY = timedelta(seconds=30)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0
-BATCH = 20
+BATCH = AT_ONCE
+"""All at once, so that every request of a run ends within the lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +118,21 @@ class Refunds:
         return Schedule("payments.refund", EVERY, self.settle_due)
 
     async def settle_due(self) -> int:
-        """Go on with every refund that is due; the number of refunds."""
-        settled = 0
-        while rows := await self._claim():
-            for row in rows:
-                try:
-                    await self._pursue(row, look_first=True)
-                except DomainError as error:
-                    log.warning("refund not settled", refund=row.id, error=error.message)
-            settled += len(rows)
-        return settled
+        """Go on with a batch of the refunds that are due; the number of refunds. The rest is due at the next run."""
+        return await side_by_side(self._database, payment_refunds, await self._claim(), self._go_on)
+
+    async def _go_on(self, row: Row[Any]) -> bool:
+        try:
+            await self._pursue(row, look_first=True)
+        except DomainError as error:
+            log.warning("refund not settled", refund=row.id, error=error.message)
+            return not isinstance(error, PaymentProviderUnavailable)
+        return True
 
     async def _begin(self, wish: _Wish) -> _Begun:
         """The intent row; that of its first time where the key was used before."""
         async with self._database.transaction() as tx:
-            payment = await repository.lock(tx, payments.c.id == wish.payment_id)
+            payment = await repository.lock(tx, payments.c.id == repository.plain(wish.payment_id))
             if payment is None:
                 raise PaymentNotFound("There is no payment of this id.", field="payment_id")
             row = await refund_rows.under_key(tx, wish.actor, wish.request_key) if wish.request_key else None
@@ -216,7 +218,7 @@ class Refunds:
                 await self._audit.record(tx, None, "payment.refund_failed", f"payment:{row.payment_id}", details)
 
     async def _claim(self) -> list[Row[Any]]:
-        still_open = [payment_refunds.c.state == RefundState.OPEN.value]
+        still_open = [payment_refunds.c.state == literal_column(f"'{RefundState.OPEN}'")]  # as in its partial index
         async with self._database.transaction() as tx:
             now = self._clock.now()
             return await claim(tx, payment_refunds, now=now, lease=refund_rows.LEASE, limit=BATCH, where=still_open)

@@ -16,6 +16,11 @@ FIRST_LOOK = timedelta(minutes=2)
 """How long a purchase has to end by itself before the reconciler asks; every request to Stripe is shorter."""
 
 
+def plain(text: str) -> str:
+    """The text; an empty one, which names nothing, if it has characters that no database holds."""
+    return text if text.isprintable() else ""
+
+
 def payment_of(row: Row[Any]) -> Payment:
     """A row as a record."""
     return Payment(
@@ -31,6 +36,13 @@ def payment_of(row: Row[Any]) -> Payment:
         row.failure,
         row.created_at,
     )
+
+
+async def lock_buyer(tx: Transaction, user_id: str) -> None:
+    """Have the purchases of a user begin one after another, as they do on SQLite, which has one writer."""
+    if tx.dialect == "postgresql":
+        buyer = func.hashtextextended(f"purchases:{user_id}", 0)
+        await tx.execute(select(func.pg_advisory_xact_lock(buyer)))
 
 
 async def begin(
@@ -99,12 +111,32 @@ async def reversal(tx: Transaction, reversal_id: str) -> Row[Any] | None:
     return await tx.first(select(payment_reversals).where(payment_reversals.c.id == reversal_id))
 
 
-async def reversed_nanos(tx: Transaction, payment_id: str) -> int:
-    """What of a payment's value was reversed, and not returned."""
+async def news(tx: Transaction, given: Sequence[Reversal]) -> list[Reversal]:
+    """Of some reversals those of our payments that the books do not have, or not that they were returned."""
     table = payment_reversals
-    total = func.coalesce(func.sum(table.c.taken_nanos + table.c.uncovered_nanos), 0)
-    found = await tx.scalar(select(total).where(table.c.payment_id == payment_id, table.c.returned.is_(False)))
-    return int(found)
+    known_rows = await tx.all(select(table.c.id, table.c.returned).where(table.c.id.in_([each.id for each in given])))
+    known = {row.id: row.returned for row in known_rows}
+    intents, charges = ({each.intent_id for each in given}, {each.charge_id for each in given})
+    ours = select(payments.c.provider_id, payments.c.charge_id).where(
+        or_(payments.c.provider_id.in_(intents - {None}), payments.c.charge_id.in_(charges - {None})),
+        payments.c.state != PaymentState.MISMATCH.value,
+    )
+    names = {name for row in await tx.all(ours) for name in (row.provider_id, row.charge_id) if name is not None}
+    return [
+        each
+        for each in given
+        if not names.isdisjoint((each.intent_id, each.charge_id))
+        and (each.id not in known or (each.returned and not known[each.id]))
+    ]
+
+
+async def reversed_so_far(tx: Transaction, payment_id: str) -> tuple[int, int]:
+    """What of a payment's value, in nano-dollars, and of its cents was reversed, and not returned."""
+    table = payment_reversals
+    nanos = func.coalesce(func.sum(table.c.taken_nanos + table.c.uncovered_nanos), 0)
+    totals = select(nanos.label("nanos"), func.coalesce(func.sum(table.c.cents), 0).label("cents"))
+    found = await tx.all(totals.where(table.c.payment_id == payment_id, table.c.returned.is_(False)))
+    return int(found[0].nanos), int(found[0].cents)
 
 
 async def add_reversal(

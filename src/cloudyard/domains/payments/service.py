@@ -2,16 +2,20 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement
 
 from cloudyard.domains.payments import refund_rows, repository
-from cloudyard.domains.payments.bookkeeping import PaymentBooks
+from cloudyard.domains.payments.bookkeeping import FINAL, PaymentBooks
 from cloudyard.domains.payments.errors import (
     PaymentFailed,
     PaymentMethodRefused,
+    PaymentMismatch,
     PaymentNotFound,
     PaymentProviderUnavailable,
+    PaymentRefused,
+    TooManyOpenPurchases,
 )
 from cloudyard.domains.payments.models import payments
 from cloudyard.domains.payments.ports import PaymentProvider
@@ -32,11 +36,14 @@ from cloudyard.domains.payments.records import (
 )
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
-from cloudyard.foundation.database import Database
+from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.durable.idempotency import LONGEST_KEY, IdempotencyKeyReused
 from cloudyard.foundation.errors import InvalidInput
 from cloudyard.foundation.ids import Ids
 
+MOST_OPEN = 10
+"""Unsettled purchases a buyer: the reconciler asks Stripe about each of them."""
+LONGEST_PAYMENT_METHOD = 255
 NOT_PAID = frozenset({PaymentState.FAILED, PaymentState.CANCELLED})
 
 
@@ -66,10 +73,13 @@ class Payments:
     async def purchase(self, user_id: str, order: Order, *, key: str | None = None) -> Purchase:
         """Buy credits. What the provider confirms at once is in the wallet on return; the same `key` buys once.
 
-        Raises `InvalidInput`, `PackageNotFound`, `IdempotencyKeyReused`, `PaymentMethodRefused`, `PaymentFailed`
-        (nothing was charged), `PaymentProviderUnavailable`, `PaymentRefused`; `FeatureUnavailable` without a provider.
+        Raises `InvalidInput`, `PackageNotFound`, `IdempotencyKeyReused`, `TooManyOpenPurchases`,
+        `PaymentMethodRefused`, `PaymentFailed` (nothing was charged), `PaymentMismatch`,
+        `PaymentProviderUnavailable`, `PaymentRefused`; `FeatureUnavailable` without a provider.
         """
         await self._provider.ping()
+        if len(order.payment_method) > LONGEST_PAYMENT_METHOD or not order.payment_method.isprintable():
+            raise InvalidInput("Give the id of a payment method of Stripe's.", field="payment_method_id")
         payment = await self._begin(user_id, order, self._price_list.price(order), key)
         if payment.closed or payment.state in NOT_PAID:
             return _outcome(Purchase(payment))
@@ -85,7 +95,7 @@ class Payments:
 
     async def status(self, user_id: str, payment_id: str) -> Purchase:
         """How a purchase stands, asking the provider where it is not settled. Raises `PaymentNotFound`."""
-        payment = await self._find(payments.c.id == payment_id, payments.c.user_id == user_id)
+        payment = await self._find(payments.c.id == repository.plain(payment_id), payments.c.user_id == user_id)
         if payment is None:
             raise PaymentNotFound("You have no purchase of this id.", field="purchase_id")
         if payment.closed or payment.provider_id is None:
@@ -97,7 +107,7 @@ class Payments:
     ) -> tuple[Sequence[PaymentOverview], int]:
         """A page of the payments of all users that match, newest first, and how many match."""
         wanted = {payments.c.user_id: user_id, payments.c.state: state.value if state is not None else None}
-        where = [column == value for column, value in wanted.items() if value is not None]
+        where = [column == repository.plain(value) for column, value in wanted.items() if value is not None]
         async with self._database.reading() as tx:
             found = await repository.page(tx, where, limit, offset)
             total = await repository.count(tx, where)
@@ -107,7 +117,7 @@ class Payments:
     async def details(self, payment_id: str) -> tuple[PaymentOverview, Sequence[Refund]]:
         """A payment of any user and the refunds that were asked for here, newest first. Raises `PaymentNotFound`."""
         async with self._database.reading() as tx:
-            row = await repository.find(tx, payments.c.id == payment_id)
+            row = await repository.find(tx, payments.c.id == repository.plain(payment_id))
             if row is None:
                 raise PaymentNotFound("There is no payment of this id.", field="payment_id")
             back = await refund_rows.reversed_cents(tx, [payment_id])
@@ -125,12 +135,19 @@ class Payments:
             case ProviderIntent():
                 await self._books.apply(notice)
             case Reversal():
-                await self._reverse([notice], notice.intent_id, notice.charge_id)
+                await self.reverse(notice)
             case RefundsChanged():
                 found = await self._provider.refunds(notice.charge_id)
                 await self._reverse(found, notice.intent_id, notice.charge_id)
             case None:
                 return
+
+    async def reverse(self, reversal: Reversal) -> None:
+        """Take in a refund or dispute that the provider tells of, by an event or in a list; once, however often.
+
+        Raises `PaymentMismatch` if the provider has not received the payment, and whatever it raises itself.
+        """
+        await self._reverse([reversal], reversal.intent_id, reversal.charge_id)
 
     async def _begin(self, user_id: str, order: Order, price: Price, key: str | None) -> Payment:
         """The intent row of a purchase; that of its first time where the key was used before."""
@@ -139,14 +156,18 @@ class Payments:
         request_key = _digest(key) if key is not None else None
         fingerprint = _digest(f"{order.package_id}\n{order.value}\n{order.payment_method}")
         payment_id = self._ids.new()
+        mine = payments.c.id == payment_id
+        if request_key is not None:
+            mine = (payments.c.user_id == user_id) & (payments.c.request_key == request_key)
         async with self._database.transaction() as tx:
-            request = (request_key, fingerprint)
-            now = self._clock.now()
-            await repository.begin(tx, payment_id, user_id, price, order.payment_method, request, now)
-            mine = payments.c.id == payment_id
-            if request_key is not None:
-                mine = (payments.c.user_id == user_id) & (payments.c.request_key == request_key)
+            await repository.lock_buyer(tx, user_id)
             row = await repository.find(tx, mine)
+            if row is None:
+                await _check_open(tx, user_id)
+                request = (request_key, fingerprint)
+                now = self._clock.now()
+                await repository.begin(tx, payment_id, user_id, price, order.payment_method, request, now)
+                row = await repository.find(tx, mine)
         if row is None or row.fingerprint != fingerprint:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was already used for another purchase. Use a new key for a new one.",
@@ -167,7 +188,7 @@ class Payments:
             intent = await self._provider.retrieve(payment.provider_id)
         if intent.state is ProviderState.UNCONFIRMED:
             crash_point("payment.bound")
-            intent = await self._provider.confirm(intent.id, key=f"{payment.id}:confirm")
+            intent = await self._confirm(payment, intent.id)
             crash_point("payment.confirmed")
         return await self._take_in(payment, intent)
 
@@ -179,8 +200,17 @@ class Payments:
                 payment_id=payment.id,
                 user_id=payment.user_id,
             )
-        except PaymentMethodRefused as error:
+        except (PaymentMethodRefused, PaymentRefused) as error:
             await self._books.give_up(payment.id, error.message)
+            raise
+
+    async def _confirm(self, payment: Payment, intent_id: str) -> ProviderIntent:
+        """Charge; what the provider refuses to charge is cancelled there at once, and ends with its words."""
+        try:
+            return await self._provider.confirm(intent_id, key=f"{payment.id}:confirm")
+        except PaymentRefused as error:
+            ended = await self._provider.cancel(intent_id, key=f"{payment.id}:cancel")
+            await self._books.apply(replace(ended, failure=error.message))
             raise
 
     async def _take_in(self, payment: Payment, intent: ProviderIntent) -> Purchase:
@@ -193,7 +223,7 @@ class Payments:
         payment = await self._find(repository.named(intent_id, charge_id))
         if payment is None or payment.provider_id is None:
             return
-        if payment.state is not PaymentState.COMPLETED:
+        if payment.state not in FINAL:
             await self._books.apply(await self._provider.retrieve(payment.provider_id))
         for reversal in reversals:
             await self._books.reverse(reversal)
@@ -204,14 +234,26 @@ class Payments:
         return repository.payment_of(row) if row is not None else None
 
 
+async def _check_open(tx: Transaction, user_id: str) -> None:
+    """Raises `TooManyOpenPurchases`."""
+    unsettled = [payments.c.user_id == user_id, payments.c.closed.is_(False)]
+    if await repository.count(tx, unsettled) >= MOST_OPEN:
+        raise TooManyOpenPurchases(
+            f"{MOST_OPEN} of your purchases are not settled yet, and nobody may have more. Authenticate them, or wait: "
+            "one that is declined ends after an hour, one that nobody authenticates after a day."
+        )
+
+
 def _overview(payment: Payment, back: Mapping[tuple[str, ReversalKind], int]) -> PaymentOverview:
     refunded, disputed = (back.get((payment.id, kind), 0) for kind in (ReversalKind.REFUND, ReversalKind.DISPUTE))
     return PaymentOverview(payment, refunded, disputed)
 
 
 def _outcome(purchase: Purchase) -> Purchase:
-    """Raises `PaymentFailed` for a purchase that came to nothing."""
+    """Raises `PaymentFailed` for a purchase that came to nothing, `PaymentMismatch` for one paid otherwise."""
     payment = purchase.payment
+    if payment.state is PaymentState.MISMATCH:
+        raise PaymentMismatch(f"Purchase {payment.id} was not credited: {payment.failure}")
     if payment.state in NOT_PAID:
         raise PaymentFailed(
             f"The payment failed, and nothing was charged: {payment.failure} Try again with another payment method.",

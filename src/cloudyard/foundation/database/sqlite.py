@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ many commits, often enough that the log stays at about 16 MB."""
 
 
 def prepared_file(url: URL) -> URL:
-    """Make the folder of the file. Raises ValueError for a database in memory, which connections cannot share."""
+    """Make the folder and the file, for nobody else to read. Raises ValueError for a database in memory, which
+    connections cannot share."""
     if not url.database or url.database == ":memory:" or url.query.get("mode") == "memory":
         raise ValueError("A SQLite database needs a file: give its path, as in sqlite:///data/cloudyard.db.")
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(url.database)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # whoever connects is told what is wrong with it, and it may be there already
+        file.touch(mode=0o600, exist_ok=False)
     return url
 
 

@@ -62,11 +62,18 @@ class BackgroundWork:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Finish `work` even when the caller is cancelled meanwhile; the caller goes on only after it."""
+async def to_its_end(work: Coroutine[Any, Any, T], *, at_most: float | None = None) -> T:
+    """Finish `work` even when the caller is cancelled meanwhile; the caller goes on only after it.
+
+    With `at_most`, the work has no more than so many seconds from then on, and is cancelled too.
+    """
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=at_most)
+        task.cancel()
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(ended, Exception):  # its caller is gone and cannot tell
+            log.error("work failed after its caller was stopped", error=f"{type(ended).__name__}: {ended}")
         raise

@@ -13,10 +13,10 @@ from sqlalchemy import Column, ColumnElement, Integer, Row, Table, or_, select, 
 from cloudyard.foundation.database import Transaction, UtcDateTime
 
 
-def lease_columns() -> list[Column[Any]]:
-    """Columns that make a table's rows claimable."""
+def lease_columns(*, indexed: bool = True) -> list[Column[Any]]:
+    """Columns that make a table's rows claimable; not `indexed` where the table has an index of its own for it."""
     return [
-        Column("due_at", UtcDateTime, nullable=False, index=True),
+        Column("due_at", UtcDateTime, nullable=False, index=indexed),
         Column("lease_until", UtcDateTime),
         Column("epoch", Integer, nullable=False, default=0, server_default="0"),
         Column("attempts", Integer, nullable=False, default=0, server_default="0"),

@@ -21,6 +21,9 @@ EventDict = MutableMapping[str, Any]
 # Their info lines repeat what the access line and our own start-up lines say.
 QUIET_LIBRARIES = ("uvicorn", "alembic", "aiosqlite", "asyncio", "httpcore", "httpx2", "aiohttp")
 
+# Without the values of variables: there are secrets among them, and to show them takes seconds.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = None) -> None:
     """Set up logging for the process, to standard error unless a stream is given. Call it once, at start."""
@@ -28,9 +31,7 @@ def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = Non
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [_add_request, structlog.processors.add_log_level, _add_time]
     renderer: list[Processor] = (
-        [structlog.processors.dict_tracebacks, _JsonRenderer()]
-        if settings.log_format == "json"
-        else [_ConsoleRenderer(colors=target.isatty())]
+        [_TRACEBACKS, _JsonRenderer()] if settings.log_format == "json" else [_ConsoleRenderer(colors=target.isatty())]
     )
     structlog.configure(
         processors=[*shared, *renderer],
@@ -74,7 +75,7 @@ class _ConsoleRenderer:
     """structlog's renderer for people, as bytes."""
 
     def __init__(self, *, colors: bool) -> None:
-        self._render = structlog.dev.ConsoleRenderer(colors=colors)
+        self._render = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
 
     def __call__(self, logger: Any, method: str, event_dict: EventDict) -> bytes:
         return self._render(logger, method, event_dict).encode()

@@ -34,6 +34,10 @@ CODE_OF_KIND: Mapping[ErrorKind, str] = MappingProxyType(
 )
 
 
+CODE_OF_ERROR: Mapping[str, str] = MappingProxyType({"payment_failed": "PAYMENT_FAILED"})
+"""Where the kind's code would mislead: a declined card is no lack of credits."""
+
+
 class BalanceTooLow(DomainError):
     """An adjustment would take more than the user has."""
 
@@ -54,7 +58,7 @@ class AihubErrors:
         body = {
             "success": False,
             "error": {
-                "code": CODE_OF_KIND[error.kind],
+                "code": CODE_OF_ERROR.get(error.code, CODE_OF_KIND[error.kind]),
                 "message": _spelled(error.message, error.field),
                 "details": [_detail(issue) for issue in issues_of(error)],
             },

@@ -55,7 +55,7 @@ class AsyncCredits:
 
         Give an `idempotency_key` of your own, e.g. the order's number, and a purchase that your process did not live
         to see the end of can be sent again without being paid twice.
-        Raises `InsufficientCreditsError` if the card is declined, `ServiceUnavailableError` if nothing can be bought.
+        Raises `PaymentFailedError` if the card is declined, `ServiceUnavailableError` if nothing can be bought.
         """
         request = keyed(
             "POST",

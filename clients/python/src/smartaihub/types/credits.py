@@ -40,7 +40,8 @@ class Package(Record):
 
 
 class Purchase(Record):
-    """A purchase as it stands: `completed`, `requires_action`, `processing`, `failed` or `cancelled`.
+    """A purchase as it stands: `completed`, `requires_action`, `processing`, `failed`, `cancelled`, or
+    `mismatch` where another amount was paid than was asked for.
 
     `client_secret` is there while the buyer has to act, for Stripe.js; `message` says what comes next.
     """

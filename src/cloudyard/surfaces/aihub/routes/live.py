@@ -114,6 +114,7 @@ class LiveConnection:
         sending = asyncio.create_task(self._send_events(after), name="live-events")
         try:
             await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+            has_left = reading.done() and reading.exception() is None
         finally:
             reading.cancel()
             sending.cancel()
@@ -121,9 +122,8 @@ class LiveConnection:
         for failure in ended:
             if isinstance(failure, Exception) and not isinstance(failure, WebSocketDisconnect):
                 log.warning("live connection failed", error=f"{type(failure).__name__}: {failure}")
-                await self._socket.close(
-                    FAILED, "Something failed here. Connect again with the last event id you have."
-                )
+                if not has_left:
+                    await self._socket.close(FAILED, "Something failed here. Connect again with your last event id.")
 
     async def _read(self) -> None:
         async for message in self._socket.messages():

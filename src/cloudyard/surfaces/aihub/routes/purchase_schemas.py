@@ -38,13 +38,14 @@ class PackageView(Part):
     currency: Literal["usd"] = "usd"
 
 
-PurchaseStatus = Literal["completed", "requires_action", "processing", "failed", "cancelled"]
+PurchaseStatus = Literal["completed", "requires_action", "processing", "failed", "cancelled", "mismatch"]
 STATUS: dict[PaymentState, PurchaseStatus] = {
     PaymentState.COMPLETED: "completed",
     PaymentState.ACTION_REQUIRED: "requires_action",
     PaymentState.OPEN: "processing",
     PaymentState.FAILED: "failed",
     PaymentState.CANCELLED: "cancelled",
+    PaymentState.MISMATCH: "mismatch",
 }
 NANOS_PER_CENT = 10_000_000
 

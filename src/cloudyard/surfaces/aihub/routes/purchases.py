@@ -43,6 +43,7 @@ MESSAGES: dict[PaymentState, str] = {
     PaymentState.OPEN: "Stripe is working on the payment. Ask GET /api/credits/purchases/{id} later.",
     PaymentState.FAILED: "The payment failed, and nothing was charged.",
     PaymentState.CANCELLED: "The payment was cancelled, and nothing was charged.",
+    PaymentState.MISMATCH: "Another amount was paid than was asked for, and the administrators were told.",
 }
 
 
@@ -59,7 +60,7 @@ async def credit_packages(_caller: Buyer, services: Services, meta: CurrentMeta)
     status_code=HTTPStatus.CREATED,
     responses={
         202: {"model": Envelope[PurchaseView], "description": "The buyer has to act, or Stripe is still working"},
-        **failures(ErrorEnvelope, 400, 401, 402, 403, 404, 422, 429, 503),
+        **failures(ErrorEnvelope, 400, 401, 402, 403, 404, 409, 422, 429, 503),
     },
 )
 async def purchase_credits(

@@ -1,0 +1,80 @@
+"""Names whose server is silent hold up nobody else."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cloudyard.backends.checked_http import checked_session
+from cloudyard.backends.name_lookup import LOOKUPS_AT_ONCE, NameLookup
+from cloudyard.testing.waiting import until
+from cloudyard.testing.webhooks import running_receiver
+
+THREADS_OF_EVERYBODY = min(32, (os.cpu_count() or 1) + 4)
+
+
+class SilentServers:
+    """Name servers that answer for names below `.silent` only once the test is over."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.over = threading.Event()
+        self._ask = socket.getaddrinfo
+
+    def getaddrinfo(self, host: Any, *where: Any, **how: Any) -> Any:
+        if not str(host).endswith(".silent"):
+            return self._ask(host, *where, **how)
+        self.asked.append(str(host))
+        assert self.over.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentServers]:
+    servers = SilentServers()
+    monkeypatch.setattr(socket, "getaddrinfo", servers.getaddrinfo)
+    yield servers
+    servers.over.set()
+
+
+def accept(_address: str) -> None:
+    """Every address is allowed."""
+
+
+async def test_names_that_hang_take_no_thread_of_everybody(silent: SilentServers) -> None:
+    session = checked_session(accept, timeout_seconds=30, user_agent="test")
+
+    async def post(number: int) -> None:
+        await session.post(f"http://host{number}.silent/", allow_redirects=False)
+
+    posts = [asyncio.create_task(post(number)) for number in range(THREADS_OF_EVERYBODY)]
+    await until(lambda: len(silent.asked) == THREADS_OF_EVERYBODY)
+    async with asyncio.timeout(20):
+        assert await asyncio.get_running_loop().run_in_executor(None, lambda: "hashed") == "hashed"
+    async with running_receiver() as receiver, asyncio.timeout(20):
+        url = receiver.url.replace("127.0.0.1", "localhost")
+        assert (await session.post(url, allow_redirects=False)).status == 200
+    silent.over.set()
+    assert all(isinstance(end, OSError) for end in await asyncio.gather(*posts, return_exceptions=True))
+    await session.close()
+
+
+async def test_so_many_names_are_asked_for_at_once_and_no_more(silent: SilentServers) -> None:
+    names = NameLookup()
+    lookups = [asyncio.create_task(names.resolve(f"host{number}.silent")) for number in range(LOOKUPS_AT_ONCE + 3)]
+    await until(lambda: len(silent.asked) == LOOKUPS_AT_ONCE)
+    assert not any(lookup.done() for lookup in lookups)
+    silent.over.set()
+    assert all(isinstance(end, OSError) for end in await asyncio.gather(*lookups, return_exceptions=True))
+    assert len(silent.asked) == LOOKUPS_AT_ONCE + 3
+
+
+async def test_what_a_name_leads_to() -> None:
+    found = await NameLookup().resolve("localhost", 80, socket.AF_INET)
+    assert [(each["hostname"], each["host"], each["port"], each["family"]) for each in found] == [
+        ("localhost", "127.0.0.1", 80, socket.AF_INET)
+    ]
