@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from cloudyard.foundation.database import Database, metadata
-from cloudyard.migrations.upgrade import MigrationFailed, upgrade
+from cloudyard.migrations.applying import migration_config
+from cloudyard.migrations.errors import MigrationFailed
+from cloudyard.migrations.revisions import newest_revision
+from cloudyard.migrations.upgrade import upgrade
 from cloudyard.testing.tables import load_models
 
 
@@ -35,6 +39,13 @@ def _tables(connection: Connection) -> set[str]:
 async def test_the_history_makes_the_tables_that_the_code_has(empty_database: Database) -> None:
     assert await upgrade(empty_database)
     assert await empty_database.run(_differences) == []
+
+
+async def test_the_newest_revision_is_the_one_that_alembic_takes_for_it(empty_database: Database) -> None:
+    def head(connection: Connection) -> str | None:
+        return ScriptDirectory.from_config(migration_config(connection)).get_current_head()
+
+    assert await empty_database.run(head) == newest_revision()
 
 
 async def test_an_up_to_date_database_is_left_alone(empty_database: Database) -> None:

@@ -11,7 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from cloudyard.foundation.database import Database
-from cloudyard.migrations.upgrade import migration_config, upgrade
+from cloudyard.migrations.applying import migration_config
+from cloudyard.migrations.upgrade import upgrade
 from cloudyard.testing.tables import load_models
 
 PROTECTION = "from cloudyard.migrations.protection import make_append_only"
