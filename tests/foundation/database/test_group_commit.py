@@ -1,15 +1,20 @@
 """Group commit: one transaction for many, each with its own outcome."""
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
-from notes import notes, write, written
+from notes import notes, tables, write, written
 from sqlalchemy import Connection, insert, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
-from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit
+from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, writer_thread
+from cloudyard.foundation.database.sqlite import run_statement
+from cloudyard.foundation.database.writer_thread import BEGIN
 from cloudyard.foundation.errors import DomainError
 from cloudyard.testing.failing_commits import no_commits
 
@@ -35,6 +40,14 @@ class Notes:
 @pytest.fixture
 def apply() -> Notes:
     return Notes()
+
+
+@pytest.fixture
+async def sqlite_bare(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'bare.db'}")
+    await database.run(tables.create_all)
+    yield database
+    await database.close()
 
 
 async def outcomes(commits: GroupCommit[tuple[int, str], str], *commands: tuple[int, str]) -> list[object]:
@@ -305,6 +318,44 @@ async def test_who_begins_and_is_cancelled_goes_on_when_its_command_is_decided(
     else:
         assert isinstance(answer, asyncio.CancelledError)
     assert await written(bare) == [1]
+
+
+async def test_a_caller_that_is_cancelled_at_every_turn_goes_on_when_its_command_is_decided(
+    bare: Database, apply: Notes
+) -> None:
+    """As anyio cancels."""
+    commits = GroupCommit(bare, apply)
+    first = asyncio.create_task(commits.submit((0, "before")))
+    task = asyncio.create_task(commits.submit((1, "one")))
+    while not task.done():
+        await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.gather(first, task, return_exceptions=True)
+    assert task.cancelled()
+    assert await written(bare) == [0, 1]
+    assert await commits.submit((2, "two")) == "note 2"
+
+
+async def test_a_connection_that_cannot_even_begin_stops_nobody_else(
+    sqlite_bare: Database, apply: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a damaged file."""
+
+    def broken(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+        if statement == BEGIN:
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise DatabaseError(statement, None, error)
+        return run_statement(connection, statement, parameters)
+
+    commits = GroupCommit(sqlite_bare, apply)
+    await commits.submit((0, "before"))
+    with monkeypatch.context() as patched:
+        patched.setattr(writer_thread, "run_statement", broken)
+        answers = await asyncio.wait_for(outcomes(commits, (1, "one"), (2, "two")), 10)
+        assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 2
+    assert await commits.submit((3, "three")) == "note 3"
+    assert await write(sqlite_bare, 4) is None
 
 
 async def test_a_closed_database_takes_no_more_work(bare: Database, apply: Notes) -> None:

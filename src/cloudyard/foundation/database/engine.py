@@ -25,6 +25,7 @@ from cloudyard.foundation.database.sqlite import (
 )
 from cloudyard.foundation.database.transaction import Transaction
 from cloudyard.foundation.database.writer_thread import WriterThread
+from cloudyard.foundation.finishing import ended
 
 T = TypeVar("T")
 
@@ -118,12 +119,12 @@ class Database:
         return await self._run_once(work, written)
 
     def run_at_once(
-        self, work: Callable[[Connection], T], *, written: Callable[[T], None], ended: Callable[[T | Exception], None]
+        self, work: Callable[[Connection], T], *, written: Callable[[T], None], told: Callable[[T | Exception], None]
     ) -> bool:
         """Run a few synchronous statements here and now, where nobody else writes: on SQLite they take less time than
         to wake another thread, which is left with nothing but the waiting for the disk.
 
-        `written` is as in `run`; `ended` hears of the result once it is durable, or of what failed. Where this gives
+        `written` is as in `run`; `told` hears of the result once it is durable, or of what failed. Where this gives
         False nothing was done, and `run` is the way.
         """
         writer, turn = self._grouping, self._write_turn
@@ -132,18 +133,20 @@ class Database:
 
         def over(outcome: T | Exception) -> None:
             turn.release()
-            ended(translated(outcome) if isinstance(outcome, Exception) else outcome)
+            told(translated(outcome) if isinstance(outcome, Exception) else outcome)
+
+        def work_and_tell(connection: Connection) -> T:
+            result = work(connection)
+            written(result)
+            return result
 
         if not writer.begin():
             turn.release()
             return False
         try:
-            result = writer.write(work)
+            writer.commit_soon(writer.write(work_and_tell), over)
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the end
             over(error)
-            return True
-        written(result)
-        writer.commit_soon(result, over)
         return True
 
     async def ping(self) -> None:
@@ -220,7 +223,7 @@ async def _to_its_end(work: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        await ended(task)
         if not task.cancelled():
             task.exception()  # nobody is left to hear of it
         raise

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
 from cloudyard.foundation.errors import DomainError
+from cloudyard.foundation.finishing import until_done
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -75,7 +76,7 @@ class _Member(Generic[C, R]):
         """Return once there is an outcome: it may have come in the very turn in which the caller was cancelled."""
         if not self._decided:
             self._waiter = asyncio.Event()
-            await self._waiter.wait()
+            await until_done(lambda: self._decided, self._waiter.wait)
 
     def _decide(self) -> None:
         self._decided = True
@@ -152,13 +153,13 @@ class GroupCommit(Generic[C, R]):
         def written(outcomes: Sequence[R | DomainError]) -> None:
             member.written(outcomes[0])
 
-        def ended(outcomes: Sequence[R | DomainError] | Exception) -> None:
+        def told(outcomes: Sequence[R | DomainError] | Exception) -> None:
             self._alone = False
             member.resolve(outcomes if isinstance(outcomes, Exception) else outcomes[0])
             self._go_on()
 
         self._alone = True
-        if not self._database.run_at_once(apply, written=written, ended=ended):
+        if not self._database.run_at_once(apply, written=written, told=told):
             self._alone = False
             return False
         if self._on_group is not None:

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from cloudyard.foundation.database.sqlite import run_statement
 
@@ -61,7 +61,7 @@ class WriterThread:
             return False
         try:
             run_statement(self._connection, BEGIN)
-        except OperationalError:
+        except DBAPIError:
             return False  # whoever tries it in the thread waits for the other, or hears what is wrong
         return True
 

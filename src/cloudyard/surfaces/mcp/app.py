@@ -28,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 from cloudyard.domains.identity import Principal
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.surfaces.mcp.caller import needed_for
-from cloudyard.surfaces.mcp.cancellation import Cancellations
+from cloudyard.surfaces.mcp.cancellation import Cancellations, cancelled_once
 from cloudyard.surfaces.mcp.challenge import Challenges
 from cloudyard.surfaces.mcp.resources import Resources
 from cloudyard.surfaces.mcp.services import McpServices
@@ -125,7 +125,7 @@ def _server(services: McpServices) -> Server[Any]:
     async def call_tool(ctx: Ctx, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         context: Context[Any, Any] = Context(request_context=ctx, mcp_server=tools, input_params=params)
         try:
-            return await tools.call_tool(params.name, params.arguments or {}, context)
+            return await cancelled_once(tools.call_tool(params.name, params.arguments or {}, context))
         except ToolError as error:
             if isinstance(error, UnexpectedToolError):
                 log.error("tool failed", tool=params.name, exc_info=error)

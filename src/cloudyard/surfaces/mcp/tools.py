@@ -11,7 +11,6 @@ from pydantic import Field
 
 from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.mcp.caller import Ctx, caller_of_tool, principal_of, request_id_of
-from cloudyard.surfaces.mcp.cancellation import cancelled_once
 from cloudyard.surfaces.mcp.chat import Chat, Question, told
 from cloudyard.surfaces.mcp.files import PIECE_BYTES, OwnFiles
 from cloudyard.surfaces.mcp.services import McpServices
@@ -88,8 +87,7 @@ def _add_model_tools(server: MCPServer[Any], services: McpServices) -> None:
             caller = caller_of_tool(ctx, "chat")
             question = Question(message, model, system, max_tokens)
             request_id = request_id_of(ctx.request_context.request)
-            answering = chats.answer(caller, question, request_id, report, key=idempotency_key)
-            return await cancelled_once(answering)
+            return await chats.answer(caller, question, request_id, report, key=idempotency_key)
 
     @server.tool(annotations=READING)
     async def chat_history(ctx: Ctx, limit: Entries = 20, skip: Skipped = 0) -> list[ChatTurn]:
