@@ -73,6 +73,28 @@ async def test_so_many_names_are_asked_for_at_once_and_no_more(silent: SilentSer
     assert len(silent.asked) == LOOKUPS_AT_ONCE + 3
 
 
+async def test_who_gives_up_waiting_leaves_no_room_for_another_thread(silent: SilentServers) -> None:
+    names = NameLookup(at_once=4)
+
+    async def impatient(host: str) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await names.resolve(host)
+
+    first = [asyncio.create_task(names.resolve(f"host{number}.silent")) for number in range(4)]
+    await until(lambda: len(silent.asked) == 4)
+    for lookup in first:
+        lookup.cancel()
+    assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*first, return_exceptions=True))
+    for number in range(5):
+        await asyncio.gather(*(impatient(f"later{number}-{each}.silent") for each in range(4)))
+    assert len(silent.asked) == 4, "each of them holds its thread until the server answers"
+    silent.over.set()
+    assert await names.resolve("localhost", 80)
+    assert len(silent.asked) == 4, "nobody waits for the others any more"
+    await names.close()
+
+
 async def test_what_a_name_leads_to() -> None:
     found = await NameLookup().resolve("localhost", 80, socket.AF_INET)
     assert [(each["hostname"], each["host"], each["port"], each["family"]) for each in found] == [

@@ -12,6 +12,9 @@ from cloudyard.domains.inference.ports import Endpoint
 
 PATIENCE_SECONDS = 60.0
 
+Workers = Callable[[], list[int]]
+"""Finds worker processes."""
+
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition; fails the test when it does not come true."""

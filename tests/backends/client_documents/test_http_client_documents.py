@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from cloudyard.backends.client_documents import HttpClientDocuments
+from cloudyard.backends.client_documents.http import AT_ONCE
 from cloudyard.domains.identity import ClientDocumentUnavailable
 from cloudyard.foundation.outbound_addresses import AddressRules
 from cloudyard.testing.self_signed import SelfSigned, self_signed
@@ -41,14 +42,19 @@ async def html(_request: web.Request) -> web.Response:
     return web.Response(text="<p>", content_type="text/html")
 
 
-async def silent(_request: web.Request) -> web.Response:
+ASKED = web.AppKey("asked", list[str])
+
+
+async def silent(request: web.Request) -> web.Response:
+    request.app[ASKED].append(request.path)
     await asyncio.Event().wait()
     raise AssertionError
 
 
 @asynccontextmanager
-async def server(certificate: SelfSigned) -> AsyncIterator[str]:
+async def server(certificate: SelfSigned, asked: list[str]) -> AsyncIterator[str]:
     app = web.Application()
+    app[ASKED] = asked
     for handler in (good, moved, large, endless, html, silent):
         app.router.add_get(f"/{handler.__name__}", handler)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
@@ -61,10 +67,16 @@ async def server(certificate: SelfSigned) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+def asked_silent() -> list[str]:
+    """The requests that the server leaves without an answer."""
+    return []
+
+
+@pytest.fixture
+async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked_silent: list[str]) -> AsyncIterator[str]:
     certificate = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.path))
-    async with server(certificate) as url:
+    async with server(certificate, asked_silent) as url:
         yield url
 
 
@@ -104,6 +116,17 @@ async def test_a_server_that_says_nothing_is_not_waited_for(url: str) -> None:
             await documents.read(f"{url}/silent")
 
 
+async def test_the_wait_for_a_free_place_ends_too(url: str, asked_silent: list[str]) -> None:
+    wanted = 3 * AT_ONCE
+    async with reader(LOOPBACK, timeout=0.5) as documents:
+        await documents.read(f"{url}/good")
+        reads = [documents.read(f"{url}/silent") for _ in range(wanted)]
+        ends = await asyncio.gather(*reads, return_exceptions=True)
+        assert all(isinstance(end, ClientDocumentUnavailable) for end in ends)
+        assert len(asked_silent) < wanted, "the last were not waited for until their turn came"
+        assert await documents.read(f"{url}/good") == b'{"a": 1}'
+
+
 async def test_our_own_network_is_out_of_reach(url: str) -> None:
     async with reader(PUBLIC) as documents:
         for address in (f"{url}/good", url.replace("127.0.0.1", "localhost") + "/good", "https://169.254.169.254/x"):
@@ -112,7 +135,7 @@ async def test_our_own_network_is_out_of_reach(url: str) -> None:
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    async with server(self_signed(tmp_path)) as url, reader(LOOPBACK) as documents:
+    async with server(self_signed(tmp_path), []) as url, reader(LOOPBACK) as documents:
         with pytest.raises(ClientDocumentUnavailable, match="cannot be reached"):
             await documents.read(f"{url}/good")
 

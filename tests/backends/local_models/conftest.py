@@ -13,6 +13,7 @@ from cloudyard.domains.inference.ports import LocalModel
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.models import default_model_files
+from cloudyard.testing.workers import Workers, worker_pids
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +46,10 @@ async def local_models(log_folder: Path) -> AsyncIterator[LlamaCppModels]:
     models = LlamaCppModels(log_folder, SystemClock(), SystemIds())
     yield models
     await models.close()
+
+
+@pytest.fixture
+def own_workers() -> Workers:
+    """Finds the workers that the test started: servers of other tests in this process may have some, too."""
+    before = set(worker_pids())
+    return lambda: [pid for pid in worker_pids() if pid not in before]

@@ -19,7 +19,7 @@ from cloudyard.domains.inference.ports import LocalModel, WorkerState, WorkerSta
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.clock import ManualClock
-from cloudyard.testing.workers import is_gone, post, say_something, until, worker_pids
+from cloudyard.testing.workers import Workers, is_gone, post, say_something, until
 
 
 def only(models: LlamaCppModels) -> WorkerStatus:
@@ -33,9 +33,9 @@ def pid_of(status: WorkerStatus) -> int:
 
 
 @pytest.fixture(autouse=True)
-def no_worker_is_left() -> Iterator[None]:
+def no_worker_is_left(own_workers: Workers) -> Iterator[None]:
     yield
-    assert worker_pids() == []
+    assert own_workers() == []
 
 
 @pytest.fixture
@@ -57,14 +57,16 @@ async def test_a_lease_starts_the_worker_and_the_next_one_finds_it(
     assert (first.name, first.state, first.restarts, first.last_error) == ("chat", WorkerState.READY, 0, None)
 
 
-async def test_calls_at_once_share_one_worker(local_models: LlamaCppModels, chat_model: LocalModel) -> None:
+async def test_calls_at_once_share_one_worker(
+    local_models: LlamaCppModels, chat_model: LocalModel, own_workers: Workers
+) -> None:
     async def call() -> str:
         async with local_models.lease(chat_model) as endpoint:
             await say_something(endpoint)
             return endpoint.base_url
 
     assert len(set(await asyncio.gather(*(call() for _ in range(5))))) == 1
-    assert len(worker_pids()) == 1
+    assert len(own_workers()) == 1
 
 
 async def test_start_returns_at_once_and_loads_in_the_background(
@@ -254,21 +256,23 @@ async def test_another_configuration_takes_over_without_cutting_calls(
 
 
 async def test_close_leaves_no_worker_and_starts_none(
-    chat_model: LocalModel, embedding_model: LocalModel, log_folder: Path
+    chat_model: LocalModel, embedding_model: LocalModel, log_folder: Path, own_workers: Workers
 ) -> None:
     models = LlamaCppModels(log_folder, SystemClock(), SystemIds())
     async with models.lease(chat_model):
         await models.start(embedding_model)
-        await until(lambda: len(worker_pids()) == 2)
+        await until(lambda: len(own_workers()) == 2)
         await models.close()
-    assert worker_pids() == []
+    assert own_workers() == []
     assert {status.state for status in models.statuses()} == {WorkerState.STOPPED}
     with pytest.raises(LocalModelUnavailable, match="stopping"):
         async with models.lease(chat_model):
             pass
 
 
-async def test_a_caller_that_waits_is_told_when_everything_stops(chat_model: LocalModel, log_folder: Path) -> None:
+async def test_a_caller_that_waits_is_told_when_everything_stops(
+    chat_model: LocalModel, log_folder: Path, own_workers: Workers
+) -> None:
     models = LlamaCppModels(log_folder, SystemClock(), SystemIds())
 
     async def call() -> None:
@@ -276,14 +280,14 @@ async def test_a_caller_that_waits_is_told_when_everything_stops(chat_model: Loc
             pass
 
     waiting = asyncio.create_task(call())
-    await until(lambda: bool(worker_pids()))
+    await until(lambda: bool(own_workers()))
     await models.close()
     with pytest.raises(LocalModelUnavailable):
         await waiting
 
 
 async def test_a_worker_that_ignores_sigterm_is_killed(
-    chat_model: LocalModel, log_folder: Path, monkeypatch: pytest.MonkeyPatch
+    chat_model: LocalModel, log_folder: Path, monkeypatch: pytest.MonkeyPatch, own_workers: Workers
 ) -> None:
     monkeypatch.setattr("cloudyard.backends.local_models.supervision.STOP_GRACE_SECONDS", 0.2)
     models = LlamaCppModels(log_folder, SystemClock(), SystemIds())
@@ -291,7 +295,7 @@ async def test_a_worker_that_ignores_sigterm_is_killed(
     await until(lambda: only(models).state is WorkerState.READY)
     os.kill(pid_of(only(models)), signal.SIGSTOP)
     await models.close()
-    assert worker_pids() == []
+    assert own_workers() == []
 
 
 async def test_a_defect_in_the_supervision_reaches_the_caller(chat_model: LocalModel) -> None:

@@ -17,7 +17,7 @@ import pytest
 from cloudyard.backends.local_models.handshake import WorkerOrder, encode_line
 from cloudyard.backends.local_models.process import WORKER_MODULE, WorkerFailed, WorkerProcess
 from cloudyard.domains.inference.ports import LocalModel
-from cloudyard.testing.workers import is_gone, mapped_files, say_something, until, worker_pids
+from cloudyard.testing.workers import Workers, is_gone, mapped_files, say_something, until
 
 KEY = "key-of-this-test"
 
@@ -125,7 +125,9 @@ async def test_a_missing_file_is_told_without_starting_anything(log_folder: Path
 
 
 @pytest.mark.parametrize("kept", [0, 100, 1_000_000])
-async def test_a_truncated_file_is_told(chat_model: LocalModel, log_folder: Path, tmp_path: Path, kept: int) -> None:
+async def test_a_truncated_file_is_told(
+    chat_model: LocalModel, log_folder: Path, tmp_path: Path, kept: int, own_workers: Workers
+) -> None:
     damaged = tmp_path / "damaged.gguf"
     with chat_model.path.open("rb") as whole:
         damaged.write_bytes(whole.read(kept))
@@ -134,29 +136,33 @@ async def test_a_truncated_file_is_told(chat_model: LocalModel, log_folder: Path
     assert caught.value.model_at_fault
     assert "cannot load" in caught.value.reason
     assert "failed to load model" in caught.value.detail
-    assert worker_pids() == []
+    assert own_workers() == []
 
 
-async def test_a_start_that_takes_too_long_leaves_nothing(chat_model: LocalModel, log_folder: Path) -> None:
+async def test_a_start_that_takes_too_long_leaves_nothing(
+    chat_model: LocalModel, log_folder: Path, own_workers: Workers
+) -> None:
     with pytest.raises(WorkerFailed, match=r"within 0\.01 s") as caught:
         await start(chat_model, log_folder, timeout=0.01)
     assert not caught.value.model_at_fault
-    assert worker_pids() == []
+    assert own_workers() == []
 
 
-async def test_a_cancelled_start_leaves_nothing(chat_model: LocalModel, log_folder: Path) -> None:
+async def test_a_cancelled_start_leaves_nothing(chat_model: LocalModel, log_folder: Path, own_workers: Workers) -> None:
     starting = asyncio.create_task(start(chat_model, log_folder))
-    await until(lambda: bool(worker_pids()))
+    await until(lambda: bool(own_workers()))
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert worker_pids() == []
+    assert own_workers() == []
 
 
-async def test_a_worker_killed_while_it_starts_is_told(chat_model: LocalModel, log_folder: Path) -> None:
+async def test_a_worker_killed_while_it_starts_is_told(
+    chat_model: LocalModel, log_folder: Path, own_workers: Workers
+) -> None:
     starting = asyncio.create_task(start(chat_model, log_folder))
-    await until(lambda: bool(worker_pids()))
-    os.kill(worker_pids()[0], signal.SIGKILL)
+    await until(lambda: bool(own_workers()))
+    os.kill(own_workers()[0], signal.SIGKILL)
     with pytest.raises(WorkerFailed, match="SIGKILL") as caught:
         await starting
     assert not caught.value.model_at_fault

@@ -11,8 +11,14 @@ from mcp_people import Person, both_revisions, called, connected
 from mcp_types import BlobResourceContents, TextResourceContents
 
 from cloudyard.testing.installation import Installation
+from cloudyard.testing.upstream import Behaviour, Upstream
 
 NOT_FOUND = {"2026-07-28": -32602, "2025-11-25": -32002}
+
+
+@pytest.fixture(autouse=True)
+def well_behaved(upstream: Upstream) -> None:
+    upstream.behave(Behaviour())
 
 
 async def text_of(client: Client, uri: str) -> str:

@@ -1,7 +1,7 @@
 """Settled usage is told to those who listen, once each, in order, and costs nothing while nobody does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,15 +10,17 @@ from sqlalchemy import Connection, func, select, text
 
 from cloudyard.backends.fan_out.memory import MemoryFanOut
 from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, Usage, UsageFeed, UsageOutcome
-from cloudyard.domains.billing.usage_feed import AT_ONCE
+from cloudyard.domains.billing.usage_feed import AT_ONCE, Afterwards
 from cloudyard.domains.billing.usage_feed_models import usage_cursors
+from cloudyard.domains.ledger import Entry, EntryKind, LedgerBatch, Line, wallet_of
+from cloudyard.domains.ledger.records import REVENUE
 from cloudyard.domains.live import LiveFeed, UsageFollowers
 from cloudyard.domains.live.models import live_events, live_followers
 from cloudyard.domains.live.service import KEPT_FOR
 from cloudyard.domains.webhooks import DeliveryFilter
 from cloudyard.domains.webhooks.models import webhook_deliveries
-from cloudyard.foundation.database import Database
-from cloudyard.foundation.durable import Outbox
+from cloudyard.foundation.database import Database, Transaction
+from cloudyard.foundation.durable import Delivered, Outbox
 from cloudyard.foundation.durable.outbox import outbox_events
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.foundation.money import CreditRate
@@ -264,6 +266,70 @@ async def test_more_than_is_told_at_once_keeps_its_order(
     async with database.reading() as tx:
         rows = await tx.all(select(webhook_deliveries.c.data).order_by(webhook_deliveries.c.id).limit(5))
     assert [row.data["usageRecordId"] for row in rows] == [charge.hold_id for charge in charges[:5]]
+
+
+async def test_charges_without_a_usage_record_are_passed_over(
+    books: Books,
+    price: Price,
+    feed: UsageFeed,
+    hooks: WebhookParts,
+    live: LiveFeed,
+    receiver: Receiver,
+    database: Database,
+    clock: ManualClock,
+    ids: SystemIds,
+) -> None:
+    """A whole batch of them, as another program may have posted."""
+    await listen(hooks, receiver)
+    user_id = await books.user(PURSE)
+    await live.join(user_id)
+    assert await feed.tell() == 0
+    lines = (Line(wallet_of(user_id), -1), Line(REVENUE, 1))
+
+    def post(connection: Connection) -> None:
+        batch = LedgerBatch(connection, ids, clock.now())
+        entries = [Entry(EntryKind.USAGE, f"usage:other-{n}", lines, "elsewhere") for n in range(AT_ONCE)]
+        batch.load([line.account for line in lines], keys=[entry.idempotency_key for entry in entries])
+        for entry in entries:
+            batch.post(entry)
+        batch.flush()
+
+    await database.run(post)
+    record = await chat(books, user_id, price)
+    await all_told(feed, hooks)
+    assert records(receiver) == [record]
+    assert [event.payload["usage_record_id"] for event in await live.after(user_id, 0)] == [record, record]
+
+
+class FailingAudience:
+    """Always listens and cannot take anything."""
+
+    name = "failing"
+
+    def __init__(self, began: datetime) -> None:
+        self.began = began
+        self.tried = 0
+
+    async def since(self, tx: Transaction) -> datetime | None:
+        return self.began
+
+    async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Afterwards:
+        self.tried += 1
+        raise RuntimeError("no room")
+
+
+async def test_an_audience_that_fails_holds_up_no_other(
+    books: Books, price: Price, hooks: WebhookParts, receiver: Receiver, database: Database, clock: ManualClock
+) -> None:
+    failing = FailingAudience(clock.now())
+    feed = UsageFeed(database, clock, CreditRate(100), [failing, hooks.usage])
+    await listen(hooks, receiver)
+    told = [await chat(books, await books.user(PURSE), price)]
+    await all_told(feed, hooks)
+    told.append(await chat(books, await books.user(PURSE), price))
+    await all_told(feed, hooks)
+    assert records(receiver) == told
+    assert failing.tried >= 2 and (await cursors(database))["failing"] == 0, "it is tried again with the same"
 
 
 async def test_who_follows_hears_of_credit_and_chat(

@@ -143,6 +143,8 @@ async def test_a_code_that_comes_twice_ends_what_came_of_it(
     await identity.delegations.authenticate(tokens.access_token)
     with pytest.raises(InvalidGrant, match="used before"):
         await exchanged(identity, code, app)
+    (ended,) = await identity.audit.list(action="session.ended")
+    assert (ended.actor, ended.details) == (None, {"reason": "authorization_code_reused"})
     with pytest.raises(InvalidToken):
         await identity.delegations.authenticate(tokens.access_token)
     with pytest.raises(InvalidGrant):
@@ -182,6 +184,23 @@ async def test_refresh_tokens_rotate_and_one_that_comes_again_ends_all(
         await identity.delegations.refresh(second.refresh_token, client_id=app.id)
     with pytest.raises(InvalidToken):
         await identity.delegations.authenticate(third.access_token)
+    (ended,) = await identity.audit.list(action="session.ended")
+    assert (ended.actor, ended.details) == (None, {"reason": "refresh_token_reused"})
+
+
+async def test_a_refresh_token_that_comes_again_ends_all_whatever_it_asks_for(
+    identity: IdentityParts, app: OAuthClient, tokens: DelegatedTokens
+) -> None:
+    second = await identity.delegations.refresh(tokens.refresh_token, client_id=app.id)
+    with pytest.raises(InvalidGrant, match="used before"):
+        await identity.delegations.refresh(tokens.refresh_token, client_id=app.id, wanted=frozenset({"files"}))
+    with pytest.raises(InvalidToken):
+        await identity.delegations.authenticate(second.access_token)
+
+
+async def test_a_refresh_narrows_nothing(identity: IdentityParts, app: OAuthClient, tokens: DelegatedTokens) -> None:
+    narrow = await identity.delegations.refresh(tokens.refresh_token, client_id=app.id, wanted=frozenset({"wallet"}))
+    assert narrow.scopes == BOTH
 
 
 async def test_a_refresh_token_is_good_for_its_client_and_its_scopes(

@@ -12,6 +12,7 @@ from cloudyard.domains.identity import (
     IdentityProviderRefused,
     InvalidCredentials,
     InvalidEmail,
+    InvalidSignInCode,
     InvalidToken,
     ProviderEmailNotVerified,
     User,
@@ -103,8 +104,9 @@ async def test_an_account_whose_address_nobody_proved_is_not_linked(
     identity: IdentityParts, sign_in: SigningIn, ada: User, database: Database
 ) -> None:
     """Whoever opened it may be lying in wait for the owner of the address."""
-    with pytest.raises(AccountEmailNotVerified, match="forgot password"):
+    with pytest.raises(AccountEmailNotVerified, match="forgot password") as refusal:
         await sign_in.arrives()
+    assert "verif" not in refusal.value.message  # the link of that mail would leave the other's password good
     assert await rows(database, external_identities) == []
     assert await rows(database, sign_in_codes) == []
     assert (await identity.sessions.login(EMAIL, "correct horse")).user == ada
@@ -120,6 +122,7 @@ async def test_the_advice_works_and_leaves_nothing_to_who_lay_in_wait(
     session = await identity.sessions.start(eve.id)
     _, key = await identity.api_keys.create(eve.id, name="mine for ever")
     await identity.users.update_profile(eve.id, email=EMAIL)
+    stocked = (await sign_in.arrives()).code
 
     acme.signs_in("ada-1", EMAIL)
     with pytest.raises(AccountEmailNotVerified):
@@ -131,6 +134,8 @@ async def test_the_advice_works_and_leaves_nothing_to_who_lay_in_wait(
     for credential in (session.access_token, key):
         with pytest.raises(InvalidToken):
             await identity.sessions.authenticate(credential)
+    with pytest.raises(InvalidSignInCode):
+        await sign_in.federation.exchange(stocked)
     acme.signs_in("eve-1", "eve@example.com")
     arrival = await sign_in.arrives()
     assert arrival.created and arrival.user.id != eve.id
@@ -199,9 +204,35 @@ async def test_the_suspended_stay_out(identity: IdentityParts, sign_in: SigningI
     arrival = await sign_in.arrives()
     await identity.users.set_status(arrival.user.id, UserStatus.SUSPENDED)
     with pytest.raises(AccountSuspended):
-        await sign_in.federation.exchange(arrival.code)
-    with pytest.raises(AccountSuspended):
         await sign_in.arrives()
+    await identity.users.set_status(arrival.user.id, UserStatus.ACTIVE)
+    with pytest.raises(InvalidSignInCode):
+        await sign_in.federation.exchange(arrival.code)
+
+
+async def test_logging_out_everywhere_ends_codes_too(identity: IdentityParts, sign_in: SigningIn) -> None:
+    arrival = await sign_in.arrives()
+    await identity.sessions.logout_all(arrival.user.id)
+    with pytest.raises(InvalidSignInCode):
+        await sign_in.federation.exchange(arrival.code)
+
+
+async def test_a_reset_and_a_code_at_the_same_time_leave_no_session(
+    identity: IdentityParts, sign_in: SigningIn
+) -> None:
+    arrival = await sign_in.arrives()
+    await identity.recovery.forgot_password(EMAIL)
+    token = await identity.mailed_token(EMAIL, "reset-password")
+    session, _ = await asyncio.gather(
+        sign_in.federation.exchange(arrival.code),
+        identity.recovery.reset_password(token, "a new password"),
+        return_exceptions=True,
+    )
+    if isinstance(session, BaseException):
+        assert isinstance(session, InvalidSignInCode)
+    else:
+        with pytest.raises(InvalidToken):
+            await identity.sessions.authenticate(session.access_token)
 
 
 async def test_the_suspended_are_not_linked_either(

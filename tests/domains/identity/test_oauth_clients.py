@@ -7,17 +7,22 @@ import pytest
 
 from cloudyard.domains.identity import (
     ClientDocumentUnavailable,
+    Consent,
     InvalidClient,
     InvalidClientMetadata,
     InvalidRedirectUri,
+    Scope,
+    User,
     may_return_to,
 )
+from cloudyard.domains.identity.hashing import code_challenge
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts
 
 DAY = 86400
 URL = "https://app.example/oauth/client.json"
 BACK = "https://app.example/callback"
+VERIFIER = "v" * 43
 
 
 async def test_a_registered_application_is_found(identity: IdentityParts) -> None:
@@ -119,6 +124,25 @@ async def test_registrations_that_nobody_uses_are_forgotten(identity: IdentityPa
     await identity.cleanup.run()
     with pytest.raises(InvalidClient):
         await identity.clients.find(used.id)
+
+
+async def test_a_registration_that_acts_for_a_user_is_kept(
+    identity: IdentityParts, ada: User, clock: ManualClock
+) -> None:
+    client = await identity.clients.register("in use", [BACK])
+    consent = Consent(client, frozenset({Scope.WALLET}), BACK, code_challenge(VERIFIER))
+    code = await identity.delegations.grant(ada, consent)
+    await identity.clients.used(client.id)
+    tokens = await identity.delegations.exchange(code, client_id=client.id, redirect_uri=BACK, verifier=VERIFIER)
+    for _ in range(5):
+        clock.advance(20 * DAY)
+        tokens = await identity.delegations.refresh(tokens.refresh_token, client_id=client.id)
+        await identity.cleanup.run()
+    assert await identity.clients.find(client.id) == client
+    await identity.delegations.revoke_token(tokens.refresh_token, client_id=client.id)
+    await identity.cleanup.run()
+    with pytest.raises(InvalidClient):
+        await identity.clients.find(client.id)
 
 
 def document(**changes: Any) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from cloudyard.domains.identity import User, UserStatus
 from cloudyard.domains.notifications import (
+    BrowserConsumer,
     Category,
     Channel,
     InvalidSubscription,
@@ -25,9 +26,10 @@ from cloudyard.domains.notifications import (
 )
 from cloudyard.domains.notifications.models import notification_pushes, push_deliveries, push_subscriptions
 from cloudyard.domains.notifications.push_subscriptions import MOST_SUBSCRIPTIONS
+from cloudyard.domains.notifications.waiting_pushes import Taken, take_pushes
 from cloudyard.foundation.crash_points import VARIABLE
-from cloudyard.foundation.database import Database
-from cloudyard.foundation.durable import Delivered
+from cloudyard.foundation.database import Database, Transaction
+from cloudyard.foundation.durable import Delivered, Outbox
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.foundation.outbound_addresses import AddressForbidden, UnusableUrl
 from cloudyard.foundation.secret_box import SecretBox, SecretUnreadable
@@ -113,10 +115,38 @@ async def test_an_event_is_pushed(
     ada: User, notifications: Notifications, push: PushParts, service: PushService, clock: ManualClock
 ) -> None:
     await register(push, service, ada, service.subscribe())
-    event = Delivered(7, "password.changed", f"user:{ada.id}", {"user_id": ada.id}, clock.now())
+    event = Delivered(7, "email.changed", f"user:{ada.id}", {"user_id": ada.id}, clock.now())
     await NoticeConsumer(notifications).handle(event)
     await push.pusher.send_due()
-    assert [pushed.json["title"] for pushed in service.taken] == ["Your password was changed"]
+    assert [pushed.json["title"] for pushed in service.taken] == ["Your e-mail address was changed"]
+
+
+async def test_a_new_password_forgets_the_browsers_of_its_user_alone(
+    ada: User, bob: User, identity: IdentityParts, outbox: Outbox, push: PushParts, service: PushService
+) -> None:
+    outbox.subscribe(BrowserConsumer(push.subscriptions))
+    await register(push, service, ada, service.subscribe())
+    await register(push, service, bob, service.subscribe())
+    await identity.recovery.forgot_password(ada.email)
+    token = await identity.mailed_token(ada.email, "reset-password")
+    await identity.recovery.reset_password(token, "battery staple")
+    while await identity.dispatcher.deliver_due():
+        pass
+    assert await push.subscriptions.list(ada.id) == []
+    assert len(await push.subscriptions.list(bob.id)) == 1
+
+
+async def test_a_repeated_event_spares_browsers_that_registered_since(
+    ada: User, push: PushParts, service: PushService, clock: ManualClock
+) -> None:
+    event = Delivered(7, "password.changed", f"user:{ada.id}", {"user_id": ada.id}, clock.now())
+    await register(push, service, ada, service.subscribe())
+    consumer = BrowserConsumer(push.subscriptions)
+    await consumer.handle(event)
+    clock.advance(1)
+    kept = await register(push, service, ada, service.subscribe())
+    await consumer.handle(event)
+    assert await push.subscriptions.list(ada.id) == [kept]
 
 
 async def test_what_the_user_does_not_want_is_not_pushed(
@@ -264,6 +294,29 @@ async def test_killed_after_marking_it_loses_one_and_sends_none_twice(
     process = await asyncio.create_subprocess_exec(sys.executable, str(PROGRAM), database_url, key, env=environment)
     assert await process.wait() == 0
     assert len(service.taken) == 1
+
+
+async def test_stopped_while_it_marks_it_hands_over_what_it_marked(
+    ada: User,
+    notifications: Notifications,
+    push: PushParts,
+    service: PushService,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def stopped_before_the_commit(tx: Transaction, now: datetime, limit: int) -> Sequence[Taken]:
+        taken = await take_pushes(tx, now, limit)
+        pushing.cancel()
+        return taken
+
+    monkeypatch.setattr("cloudyard.domains.notifications.pusher.take_pushes", stopped_before_the_commit)
+    await register(push, service, ada, service.subscribe())
+    for number in range(3):
+        await notifications.post(notice(ada.id, f"low:{number}"))
+    pushing = asyncio.create_task(push.pusher.run())
+    with pytest.raises(asyncio.CancelledError):
+        await pushing
+    assert (await states(database), len(service.taken)) == (["sent"] * 3, 3)
 
 
 async def test_several_processes_push_each_once(
