@@ -49,6 +49,7 @@ from cloudyard.domains.inference import Catalogue, Conversations, Generation, Ob
 from cloudyard.domains.ledger import Ledger
 from cloudyard.domains.live import LiveConsumer, LiveFeed, UsageFollowers
 from cloudyard.domains.notifications import (
+    BrowserConsumer,
     NoticeConsumer,
     Notifications,
     Postman,
@@ -355,6 +356,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     base.outbox.subscribe(NoticeConsumer(notifications))
     postman = Postman(database, clock, identity.users, identity.mailer)
     push_keys, push_subscriptions, pusher = _push(base, audit, stack)
+    base.outbox.subscribe(BrowserConsumer(push_subscriptions))
     prices = PriceBook(database, clock, ids)
     charges = Charges(
         database,

@@ -95,6 +95,19 @@ async def test_who_gives_up_waiting_leaves_no_room_for_another_thread(silent: Si
     await names.close()
 
 
+async def test_a_turn_that_does_not_come_is_not_waited_for(silent: SilentServers) -> None:
+    names = NameLookup(at_once=1, longest_seconds=2.0)
+    first = asyncio.create_task(names.resolve("first.silent"))
+    await until(lambda: silent.asked == ["first.silent"])
+    ends = await asyncio.gather(first, names.resolve("second.silent"), return_exceptions=True)
+    assert all(isinstance(end, TimeoutError) for end in ends)
+    silent.over.set()
+    with pytest.raises(socket.gaierror):
+        await names.resolve("third.silent")
+    assert silent.asked == ["first.silent", "third.silent"]
+    await names.close()
+
+
 async def test_what_a_name_leads_to() -> None:
     found = await NameLookup().resolve("localhost", 80, socket.AF_INET)
     assert [(each["hostname"], each["host"], each["port"], each["family"]) for each in found] == [

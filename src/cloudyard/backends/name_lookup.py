@@ -4,29 +4,37 @@ The threads that asyncio lends to everybody also hash passwords and write files;
 hold all of them up.
 """
 
+import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from anyio import CapacityLimiter, to_thread
 
 LOOKUPS_AT_ONCE = 32
+LONGEST_SECONDS = 10.0
+"""How long a name is waited for, its turn included: aiohttp shields lookups, so that who gave up would stay in line."""
 
 
 class NameLookup(AbstractResolver):
-    """Asks the system, as everybody does, for so many names at a time; further ones wait for their turn."""
+    """Asks the system, as everybody does, for so many names at a time; further ones wait for their turn.
 
-    def __init__(self, at_once: int = LOOKUPS_AT_ONCE) -> None:
-        self._turn = CapacityLimiter(at_once)
+    Nothing ends a thread that asks: it keeps its place until it has its answer, though its caller may be long gone.
+    """
+
+    def __init__(self, at_once: int = LOOKUPS_AT_ONCE, *, longest_seconds: float = LONGEST_SECONDS) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="name lookup")
+        self._longest = longest_seconds
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises OSError where there is none."""
+        """The addresses of a host. Raises OSError where there is none, and TimeoutError."""
         ask = partial(
             socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
-        found = await to_thread.run_sync(ask, abandon_on_cancel=True, limiter=self._turn)
+        async with asyncio.timeout(self._longest):
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         return [
             ResolveResult(
                 hostname=host,
@@ -40,4 +48,5 @@ class NameLookup(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Forget who waits; what is being asked comes to its end by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

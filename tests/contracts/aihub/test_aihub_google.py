@@ -171,8 +171,8 @@ def test_the_suspended_stay_out(sign_in_server: Installation, browser: httpx2.Cl
     code = sign_in(browser)["code"]
     user_id = exchange(browser, sign_in(browser)["code"]).json()["data"]["user"]["id"]
     sign_in_server.run(sign_in_server.services.users.set_status(user_id, UserStatus.SUSPENDED))
-    answer = exchange(browser, code)
-    assert (answer.status_code, problem(answer)["code"]) == (403, "AUTHORIZATION_FAILED")
+    answer = exchange(browser, code)  # suspension ended it
+    assert (answer.status_code, problem(answer)["code"]) == (401, "AUTHENTICATION_FAILED")
     assert sign_in(browser)["error"] == "account_suspended"
 
 

@@ -33,9 +33,10 @@ class HttpClientDocuments:
         self._tls: ssl.SSLContext | None = None
 
     async def read(self, url: str) -> bytes:
-        """The document, if it is a small one. Raises `ClientDocumentUnavailable`."""
+        """The document, if it is a small one. Raises `ClientDocumentUnavailable`, also where too many are read."""
         try:
             async with (
+                asyncio.timeout(self._timeout),
                 self._free,
                 self._opened().get(url, allow_redirects=False, ssl=self._trusted(), headers=ONCE) as response,
             ):
@@ -43,7 +44,8 @@ class HttpClientDocuments:
         except AddressForbidden as error:
             raise _unavailable("it lies at an address that is not of the public internet") from error
         except TimeoutError as error:
-            raise _unavailable(f"its server did not answer within {self._timeout:g} s") from error
+            why = f"its server did not answer within {self._timeout:g} s, or those of too many others did not"
+            raise _unavailable(why) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _unavailable(f"its server cannot be reached ({type(error).__name__})") from error
 

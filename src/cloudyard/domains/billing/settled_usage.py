@@ -6,6 +6,7 @@ reads on from the last that it saw.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,15 @@ CREDIT_USED = "credit.used"
 KEY_PREFIX = f"{EntryKind.USAGE}:"
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was read on: `events` of the charges that have a usage record, the number of charges, that of the last."""
+
+    events: Sequence[Delivered]
+    charges: int
+    last: int
+
+
 async def newest_before(tx: Transaction, moment: datetime) -> int:
     """The number of the last charge before a moment, 0 where there is none."""
     query = _charges().where(transactions.c.created_at < moment).order_by(postings.c.id.desc()).limit(1)
@@ -29,12 +39,12 @@ async def newest_before(tx: Transaction, moment: datetime) -> int:
     return row.id if row is not None else 0
 
 
-async def settled_after(tx: Transaction, number: int, limit: int, rate: CreditRate) -> Sequence[Delivered]:
+async def settled_after(tx: Transaction, number: int, limit: int, rate: CreditRate) -> Settled:
     """The charges after that number, oldest first, as `credit.used` events about their users."""
     charges = await tx.all(_charges().where(postings.c.id > number).order_by(postings.c.id).limit(limit))
     numbers = {row.idempotency_key.removeprefix(KEY_PREFIX): row.id for row in charges}
     if not numbers:
-        return []
+        return Settled([], 0, number)
     records = await tx.all(select(usage_records).where(usage_records.c.hold_id.in_(numbers)))
     balances = await _balances(tx, {record.user_id for record in records})
     told = [
@@ -47,7 +57,7 @@ async def settled_after(tx: Transaction, number: int, limit: int, rate: CreditRa
         )
         for record in records
     ]
-    return sorted(told, key=lambda event: event.id)
+    return Settled(sorted(told, key=lambda event: event.id), len(charges), charges[-1].id)
 
 
 def _charges() -> Select[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+import structlog
 from sqlalchemy import delete, select, update
 
 from cloudyard.domains.billing.settled_usage import newest_before, settled_after
@@ -18,6 +19,8 @@ from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable import Delivered
 from cloudyard.foundation.money import CreditRate
+
+log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
 AT_ONCE = 200
@@ -62,25 +65,33 @@ class UsageFeed:
                 await self._clock.sleep(POLL_SECONDS)
 
     async def tell(self) -> int:
-        """Tell each audience of the next charges; how many there were."""
-        return sum([await self._tell(audience) for audience in self._audiences])
+        """Tell each audience of the next charges; how many there were. None is held up by the failure of another."""
+        return sum([await self._tried(audience) for audience in self._audiences])
+
+    async def _tried(self, audience: Audience) -> int:
+        try:
+            return await self._tell(audience)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others are told, and it is logged
+            reason = f"{type(error).__name__}: {error}"
+            log.error("audience not told of usage, trying again", audience=audience.name, error=reason)
+            return 0
 
     async def _tell(self, audience: Audience) -> int:
         cursor = await self._cursor(audience)
         if cursor is None:
             return 0
         async with self._database.reading() as tx:
-            used = await settled_after(tx, cursor, AT_ONCE, self._rate)
-        if not used:
+            settled = await settled_after(tx, cursor, AT_ONCE, self._rate)
+        if settled.charges == 0:
             return 0
         async with self._database.transaction() as tx:
-            if not await self._advance(tx, audience.name, cursor, used[-1].id):
+            if not await self._advance(tx, audience.name, cursor, settled.last):
                 return 0  # another process was first
-            afterwards = await audience.take(tx, used)
+            afterwards = await audience.take(tx, settled.events)
             crash_point("usage.taken")
         crash_point("usage.told")
         await afterwards()
-        return len(used)
+        return settled.charges
 
     async def _cursor(self, audience: Audience) -> int | None:
         """Where the audience is; None where nobody listens. Who begins to listen begins with what comes then."""

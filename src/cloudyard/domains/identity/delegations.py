@@ -26,7 +26,7 @@ from cloudyard.domains.identity.models import sessions, users
 from cloudyard.domains.identity.oauth_clients import OAuthClient
 from cloudyard.domains.identity.oauth_errors import DelegationNotFound, InvalidGrant, InvalidScope
 from cloudyard.domains.identity.records import Delegation, Principal, Role, Scope, User, UserStatus
-from cloudyard.domains.identity.session_rows import REUSED, SessionRows, suspended
+from cloudyard.domains.identity.session_rows import CODE_REUSED, REUSED, SessionRows, suspended
 from cloudyard.domains.identity.signing_keys import SigningKey
 from cloudyard.domains.identity.tokens import Tokens, TokenUse
 from cloudyard.foundation.clock import Clock
@@ -38,7 +38,6 @@ GRANTABLE = (Scope.INFERENCE, Scope.FILES, Scope.WALLET)
 CODE_LIFE = timedelta(seconds=60)
 REALM = b"mcp"
 REVOKED = "application_revoked"
-CODE_REUSED = "authorization_code_reused"
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636, section 4.2, with S256
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, section 4.1
@@ -130,7 +129,10 @@ class Delegations:
     async def refresh(
         self, refresh_token: str, *, client_id: str, wanted: frozenset[str] = frozenset()
     ) -> DelegatedTokens:
-        """New tokens for a refresh token, which is used up by it. Raises `InvalidGrant`, `InvalidScope`."""
+        """New tokens for a refresh token, which is used up by it. They allow all that the user allowed.
+
+        `wanted` is only checked. Raises `InvalidGrant`, `InvalidScope`.
+        """
         try:
             claims = await self._tokens.read(refresh_token, TokenUse.DELEGATED_REFRESH)
         except InvalidToken as error:
@@ -140,13 +142,13 @@ class Delegations:
             row = await tx.first(_joined().where(delegations.c.session_id == claims.session_id))
             if row is None or row.client_id != client_id:
                 raise _bad_refresh_token()
-            if not wanted.issubset(row.scopes):
-                raise InvalidScope("More is asked for than the user has allowed. Ask the user anew.")
             await self._live(tx, row)
             tokens = self._pair(key, row)
             swapped = await self._swap(tx, row.session_id, refresh_token, tokens)
             if not swapped:
                 await self._rows.end(tx, sessions.c.id == row.session_id, reason=REUSED)
+            elif not wanted.issubset(row.scopes):  # undoes the swap: the token stays good
+                raise InvalidScope("More is asked for than the user has allowed. Ask the user anew.")
         if not swapped:
             raise InvalidGrant(
                 "This refresh token was used before, so what the user allowed was ended for safety. Ask the user anew."

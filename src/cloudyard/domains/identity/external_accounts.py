@@ -79,8 +79,8 @@ class ExternalAccounts:
         user = (await repository.get_account(tx, user_id, lock=True)).user
         if user.status is not UserStatus.ACTIVE:
             raise suspended()
-        await tx.execute(update(external_identities).where(*theirs).values(last_used_at=self._clock.now()))
-        return user
+        noted = await tx.execute(update(external_identities).where(*theirs).values(last_used_at=self._clock.now()))
+        return user if noted.rowcount == 1 else None  # a takeover may have ended it while we waited for the user
 
     async def _open(self, tx: Transaction, provider: str, email: str, person: ExternalPerson) -> User:
         columns = {
@@ -135,7 +135,7 @@ def _check_linkable(user: User, title: str) -> None:
     if not user.email_verified:
         raise AccountEmailNotVerified(
             "There is an account with your e-mail address, but nobody has proved yet that it is yours. Choose a new "
-            f"password by `forgot password`, or open the link of the verification mail; then sign in with {title}."
+            f"password by `forgot password`, which ends every other way in; then sign in with {title}."
         )
 
 

@@ -15,7 +15,9 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from cloudyard.domains.audit import AuditLog
+from cloudyard.domains.identity import repository
 from cloudyard.domains.identity.delegations import is_challenge
+from cloudyard.domains.identity.errors import InvalidCredentials
 from cloudyard.domains.identity.external_accounts import Admission, ExternalAccounts
 from cloudyard.domains.identity.federation_errors import (
     IdentityProviderRefused,
@@ -171,13 +173,13 @@ class Federation:
         """
         async with self._database.transaction() as tx:
             user_id = await self._attempts.take_code(tx, code, verifier)
-        if user_id is None:
-            raise InvalidSignInCode(
-                "This code is not good: it was used before, is more than a minute old, or belongs to another "
-                "`code_verifier`. Sign in again.",
-                field="code",
-            )
-        return await self._sessions.start(user_id, client=client)
+            account = await repository.get_account(tx, user_id) if user_id is not None else None
+        if account is None:
+            raise _bad_code()
+        try:
+            return await self._sessions.start_unchanged(account, client=client)
+        except InvalidCredentials as error:  # a new password, a moment ago, ends what was begun before it
+            raise _bad_code() from error
 
     def _provider(self, name: str) -> IdentityProvider:
         found = self._providers.get(name)
@@ -231,3 +233,11 @@ class Federation:
         async with self._database.transaction() as tx:
             details = {"reason": error.code}
             await self._audit.record(tx, None, "sign_in.refused", f"provider:{attempt.provider}", details)
+
+
+def _bad_code() -> InvalidSignInCode:
+    return InvalidSignInCode(
+        "This code is not good: it was used before, is more than a minute old, belongs to another `code_verifier`, or "
+        "the account was changed since. Sign in again.",
+        field="code",
+    )

@@ -13,8 +13,9 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 
 from cloudyard.domains.identity import repository
-from cloudyard.domains.identity.delegation_models import oauth_clients
+from cloudyard.domains.identity.delegation_models import delegations, oauth_clients
 from cloudyard.domains.identity.errors import InvalidProfile
+from cloudyard.domains.identity.models import sessions
 from cloudyard.domains.identity.names import LONGEST_NAME, tidy_text
 from cloudyard.domains.identity.oauth_errors import InvalidClient, InvalidClientMetadata
 from cloudyard.domains.identity.ports import ClientDocuments
@@ -101,11 +102,17 @@ class OAuthClients:
             await tx.execute(noted)
 
     async def prune(self) -> None:
-        """Forget registrations that nobody uses."""
+        """Forget registrations that nobody uses. One that acts for a user stays, however long ago it was let in."""
         now, table = self._clock.now(), oauth_clients
         never_used = (table.c.last_used_at == table.c.created_at) & (table.c.created_at < now - UNUSED_FORGOTTEN_AFTER)
+        unused = never_used | (table.c.last_used_at < now - FORGOTTEN_AFTER)
+        acting = (
+            select(delegations.c.client_id)
+            .join(sessions, sessions.c.id == delegations.c.session_id)
+            .where(sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
+        )
         async with self._database.transaction() as tx:
-            await tx.execute(delete(table).where(never_used | (table.c.last_used_at < now - FORGOTTEN_AFTER)))
+            await tx.execute(delete(table).where(unused, table.c.id.not_in(acting)))
 
     async def _described(self, url: str) -> OAuthClient:
         known = self._read.get(url)

@@ -146,6 +146,7 @@ class Recovery:
             others = others & (sessions.c.id != keep)
         user = await repository.change_user(tx, user_id, password_hash=password_hash, updated_at=now, **columns)
         ended = await repository.end_sessions(tx, others, now=now, reason=action)
+        await repository.void_sign_in_codes(tx, user_id)
         await self._mail.void(tx, user_id, *RESETS)
         await self._mail.password_changed(tx, user)
         await self._audit.record(tx, user_id, action, f"user:{user_id}", {"sessions_ended": len(ended)})

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, delete, insert, select, update
 
 from cloudyard.domains.identity.errors import UserNotFound
-from cloudyard.domains.identity.models import api_keys, external_identities, sessions, users
+from cloudyard.domains.identity.models import api_keys, external_identities, sessions, sign_in_codes, users
 from cloudyard.domains.identity.records import ApiKey, Role, Scope, User, UserStatus
 from cloudyard.foundation.database import Transaction
 
@@ -59,6 +59,11 @@ async def end_sessions(
     ending = update(sessions).where(where, sessions.c.ended_at.is_(None)).values(ended_at=now, end_reason=reason)
     rows = (await tx.execute(ending.returning(sessions.c.id, sessions.c.user_id))).all()
     return [(row.id, row.user_id) for row in rows]
+
+
+async def void_sign_in_codes(tx: Transaction, user_id: str) -> None:
+    """Let no code open a session any more: what ends a user's sessions ends those too that nobody came for yet."""
+    await tx.execute(delete(sign_in_codes).where(sign_in_codes.c.user_id == user_id))
 
 
 async def end_other_ways_in(tx: Transaction, user_id: str, *, now: datetime) -> tuple[int, int]:

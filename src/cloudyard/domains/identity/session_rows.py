@@ -17,6 +17,7 @@ from cloudyard.foundation.database import Transaction
 
 LONGEST_CLIENT = 200
 REUSED = "refresh_token_reused"
+CODE_REUSED = "authorization_code_reused"
 
 
 class SessionRows:
@@ -78,7 +79,7 @@ class SessionRows:
         """End the live sessions that match; how many they were."""
         ended = await repository.end_sessions(tx, where, now=self._clock.now(), reason=reason)
         for session_id, user_id in ended:
-            actor = None if reason == REUSED else user_id
+            actor = None if reason in (REUSED, CODE_REUSED) else user_id  # owner or thief: nobody knows
             await self._audit.record(tx, actor, "session.ended", f"session:{session_id}", {"reason": reason})
             tx.after_commit(partial(self._cache.forget, user_id))
         return len(ended)

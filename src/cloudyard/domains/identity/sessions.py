@@ -76,12 +76,19 @@ class Sessions:
         return account.user
 
     async def start(self, user_id: str, *, client: str | None = None) -> TokenPair:
-        """Open a session for a user who has proved identity otherwise: by registering just now, or at a provider.
+        """Open a session for a user who has proved identity otherwise: by registering just now.
 
         Raises `UserNotFound`, `AccountSuspended`, `EmailNotVerified`.
         """
         async with self._database.reading() as tx:
             account = await repository.get_account(tx, user_id)
+        return await self._open(account, client, None)
+
+    async def start_unchanged(self, account: repository.Account, *, client: str | None = None) -> TokenPair:
+        """As `start`, for a user who proved identity when the account was as given here.
+
+        Raises `InvalidCredentials` where it has got another password since, `AccountSuspended`, `EmailNotVerified`.
+        """
         return await self._open(account, client, None)
 
     async def refresh(self, refresh_token: str) -> TokenPair:
@@ -115,6 +122,7 @@ class Sessions:
         if except_session is not None:
             where = where & (sessions.c.id != except_session)
         async with self._database.transaction() as tx:
+            await repository.void_sign_in_codes(tx, user_id)
             return await self._rows.end(tx, where, reason="logout_all")
 
     def cached(self, credential: str) -> Principal | None:

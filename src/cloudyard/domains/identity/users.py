@@ -174,6 +174,7 @@ class Users:
         user = await self._write(tx, before, columns, actor=actor)
         if status is UserStatus.SUSPENDED:
             await repository.end_sessions(tx, sessions.c.user_id == user_id, now=self._clock.now(), reason="suspended")
+            await repository.void_sign_in_codes(tx, user_id)
         tx.after_commit(partial(self._cache.forget, user_id))
         return user
 

@@ -6,7 +6,7 @@ from cloudyard.domains.notifications.errors import (
     SubscriptionNotFound,
     TooManySubscriptions,
 )
-from cloudyard.domains.notifications.jobs import NoticeConsumer, Postman
+from cloudyard.domains.notifications.jobs import BrowserConsumer, NoticeConsumer, Postman
 from cloudyard.domains.notifications.notices import SPEND_CAP_NEAR, WALLET_LOW
 from cloudyard.domains.notifications.ports import Push, PushGone, PushRefused, PushSender, PushUnavailable, VapidKeys
 from cloudyard.domains.notifications.push_subscriptions import PushSubscriptions
@@ -28,6 +28,7 @@ __all__ = [
     "NOTIFICATION_CREATED",
     "SPEND_CAP_NEAR",
     "WALLET_LOW",
+    "BrowserConsumer",
     "Category",
     "Channel",
     "Choices",

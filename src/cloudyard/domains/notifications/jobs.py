@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Row, select
 
 from cloudyard.domains.identity import (
+    PASSWORD_CHANGED,
     Mail,
     Mailer,
     MailRefused,
@@ -23,6 +24,7 @@ from cloudyard.domains.notifications.letters import Item, html_body, subject_lin
 from cloudyard.domains.notifications.models import notification_digests
 from cloudyard.domains.notifications.notices import COMPOSERS
 from cloudyard.domains.notifications.preferences import read_preferences
+from cloudyard.domains.notifications.push_subscriptions import PushSubscriptions
 from cloudyard.domains.notifications.records import SendState
 from cloudyard.domains.notifications.service import Notifications
 from cloudyard.domains.notifications.waiting_mails import mark_mails, put_back, take_mails
@@ -53,6 +55,20 @@ class NoticeConsumer:
     async def handle(self, event: Delivered) -> None:
         """Post the event's notice, once."""
         await self._notifications.post(COMPOSERS[event.kind](event))
+
+
+class BrowserConsumer:
+    """Forgets the browsers of a user whose password is another now: some may be those of whoever knew the former."""
+
+    name = "push_subscriptions"
+    kinds = frozenset({PASSWORD_CHANGED})
+
+    def __init__(self, subscriptions: PushSubscriptions) -> None:
+        self._subscriptions = subscriptions
+
+    async def handle(self, event: Delivered) -> None:
+        """End what was registered before the event; a second delivery spares what was registered since."""
+        await self._subscriptions.end(event.payload["user_id"], event.created_at)
 
 
 class Postman:

@@ -47,7 +47,7 @@ def _password_changed(event: Delivered) -> Notice:
         title="Your password was changed",
         message="The password of your account was changed, and its other sessions were ended. If this was not you, "
         "ask for a new password at once and tell your administrator.",
-        channels=IN_APP_AND_PUSH,  # identity mails this whatever the user prefers
+        channels=IN_APP_ONLY,  # identity mails this whatever the user prefers; browsers have to register again
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, func, select
@@ -74,6 +75,12 @@ class PushSubscriptions:
             raise SubscriptionNotFound(
                 "You have no push subscription with this id. List your subscriptions to see those there are."
             )
+
+    async def end(self, user_id: str, until: datetime) -> None:
+        """Push nothing more to any browser that the user had registered by then. It may register again."""
+        table = push_subscriptions
+        async with self._database.transaction() as tx:
+            await tx.execute(delete(table).where(table.c.user_id == user_id, table.c.created_at <= until))
 
     async def _write(self, tx: Transaction, user_id: str, endpoint: str, keys: dict[str, str]) -> Row[Any]:
         table, digest = push_subscriptions, _digest(endpoint)

@@ -22,6 +22,7 @@ from cloudyard.domains.notifications.waiting_pushes import (
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database
+from cloudyard.foundation.durable import to_its_end
 from cloudyard.foundation.durable.leases import backoff
 from cloudyard.foundation.secret_box import SecretBox, SecretUnreadable
 
@@ -81,7 +82,11 @@ class Pusher:
     async def _start_due(self) -> int:
         if len(self._under_way) >= AT_ONCE:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-        taken = await self._take(AT_ONCE - len(self._under_way))
+        # What is marked as sent is handed over, even when we are stopped meanwhile.
+        return await to_its_end(self._take_and_start(AT_ONCE - len(self._under_way)), at_most=ENDING_SECONDS)
+
+    async def _take_and_start(self, limit: int) -> int:
+        taken = await self._take(limit)
         for each in taken:
             task = asyncio.create_task(self._send(each), name=f"push {each.row.id}")
             self._under_way.add(task)
