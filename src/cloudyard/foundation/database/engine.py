@@ -5,14 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import anyio
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloudyard.foundation.database.errors import (
     DatabaseUnavailable,
     lost_to_another,
-    translated,
     translated_errors,
     turn_awaited,
 )
@@ -44,7 +42,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         parsed = make_url(url)
         self._grouping: WriterThread | None = None
-        self._write_turn: anyio.Semaphore | None = None
+        self._write_turn: asyncio.Lock | None = None
         self._patience = busy_timeout_ms / 1000
         match parsed.get_backend_name():
             case "sqlite":
@@ -52,8 +50,8 @@ class Database:
                 self._dialect = "sqlite"
                 self._writing = writing_engine(file, busy_timeout_ms)
                 self._reading = reading_engine(file, busy_timeout_ms, pool_size)
-                self._grouping = WriterThread(grouping_engine(file, busy_timeout_ms), busy_timeout_ms)
-                self._write_turn = anyio.Semaphore(1, max_value=1, fast_acquire=True)
+                self._grouping = WriterThread(grouping_engine(file, busy_timeout_ms))
+                self._write_turn = asyncio.Lock()
             case "postgresql" | "postgres":
                 self._dialect = "postgresql"
                 self._writing = postgresql_engine(parsed, pool_size)
@@ -118,37 +116,6 @@ class Database:
                     raise
         return await self._run_once(work, written)
 
-    def run_at_once(
-        self, work: Callable[[Connection], T], *, written: Callable[[T], None], told: Callable[[T | Exception], None]
-    ) -> bool:
-        """Run a few synchronous statements here and now, where nobody else writes: on SQLite they take less time than
-        to wake another thread, which is left with nothing but the waiting for the disk.
-
-        `written` is as in `run`; `told` hears of the result once it is durable, or of what failed. Where this gives
-        False nothing was done, and `run` is the way.
-        """
-        writer, turn = self._grouping, self._write_turn
-        if writer is None or turn is None or not _taken_now(turn):
-            return False
-
-        def over(outcome: T | Exception) -> None:
-            turn.release()
-            told(translated(outcome) if isinstance(outcome, Exception) else outcome)
-
-        def work_and_tell(connection: Connection) -> T:
-            result = work(connection)
-            written(result)
-            return result
-
-        if not writer.begin():
-            turn.release()
-            return False
-        try:
-            writer.commit_soon(writer.write(work_and_tell), over)
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the end
-            over(error)
-        return True
-
     async def ping(self) -> None:
         """Prove that the database answers and can be written to; raises `DatabaseUnavailable`."""
         async with self.transaction() as tx:
@@ -183,14 +150,6 @@ class Database:
             if written is not None:
                 written(result)
             return result
-
-
-def _taken_now(turn: anyio.Semaphore) -> bool:
-    try:
-        turn.acquire_nowait()
-    except anyio.WouldBlock:
-        return False
-    return True
 
 
 @asynccontextmanager

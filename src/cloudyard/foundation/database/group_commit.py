@@ -107,7 +107,6 @@ class GroupCommit(Generic[C, R]):
         self._on_group = on_group
         self._waiting: deque[_Member[C, R]] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._alone = False
 
     async def submit(self, command: C) -> R:
         """Queue a command and wait until it is durable. Raises what `apply` refused it with.
@@ -138,38 +137,11 @@ class GroupCommit(Generic[C, R]):
 
     def _queue(self, command: C, accepted: asyncio.Future[Accepted[R]] | None = None) -> _Member[C, R]:
         member: _Member[C, R] = _Member(command, accepted)
-        if self._worker is not None or self._alone or not self._written_at_once(member):
-            self._waiting.append(member)
-            self._go_on()
-        return member
-
-    def _written_at_once(self, member: _Member[C, R]) -> bool:
-        """Write a command that comes alone here and now, where that can be: it spares a lone caller three turns of the
-        loop and two changes of thread."""
-
-        def apply(connection: Connection) -> Sequence[R | DomainError]:
-            return self._apply(connection, [member.command])
-
-        def written(outcomes: Sequence[R | DomainError]) -> None:
-            member.written(outcomes[0])
-
-        def told(outcomes: Sequence[R | DomainError] | Exception) -> None:
-            self._alone = False
-            member.resolve(outcomes if isinstance(outcomes, Exception) else outcomes[0])
-            self._go_on()
-
-        self._alone = True
-        if not self._database.run_at_once(apply, written=written, told=told):
-            self._alone = False
-            return False
-        if self._on_group is not None:
-            self._on_group(1)
-        return True
-
-    def _go_on(self) -> None:
-        if self._waiting and self._worker is None and not self._alone:
+        self._waiting.append(member)
+        if self._worker is None:
             self._worker = asyncio.create_task(self._drain(), name="group-commit")
             self._worker.add_done_callback(self._ended)
+        return member
 
     async def _drain(self) -> None:
         group: list[_Member[C, R]] = []

@@ -44,13 +44,7 @@ def reading_engine(url: URL, busy_timeout_ms: int, pool_size: int) -> AsyncEngin
 
 def grouping_engine(url: URL, busy_timeout_ms: int) -> Engine:
     """The one connection of the writer thread, which says itself when its transactions begin and end."""
-    engine = create_engine(
-        url.set(drivername="sqlite"),
-        pool_size=1,
-        max_overflow=0,
-        isolation_level="AUTOCOMMIT",
-        connect_args={"check_same_thread": False},
-    )
+    engine = create_engine(url.set(drivername="sqlite"), pool_size=1, max_overflow=0, isolation_level="AUTOCOMMIT")
     _configure(engine, busy_timeout_ms, begin=None)
     return engine
 

@@ -1,4 +1,4 @@
-"""The thread that waits for SQLite's disk, and runs work of groups."""
+"""The thread that runs grouped work on SQLite, and waits for its disk."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -8,7 +8,6 @@ from threading import Thread
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from cloudyard.foundation.database.sqlite import run_statement
 
@@ -16,20 +15,14 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 BEGIN = "BEGIN IMMEDIATE"
-IMPATIENT = "PRAGMA busy_timeout=0"
 
 
 class WriterThread:
     """Runs work on a connection that it keeps: taking one from a pool costs as much as a small statement, and an
-    executor's bookkeeping as much as two.
+    executor's bookkeeping as much as two."""
 
-    A caller on the event loop may write by itself and leave the thread nothing but the commit. The connection is used
-    by one of both at a time, since whoever writes has the database's turn to write.
-    """
-
-    def __init__(self, engine: Engine, busy_timeout_ms: int) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._busy_timeout_ms = busy_timeout_ms
         self._connection: Connection | None = None
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -42,8 +35,8 @@ class WriterThread:
 
         def job() -> None:
             try:
-                self._begin_patiently()
-                result = self.write(work)
+                self._begin()
+                result = self._write(work)
                 if written is not None:
                     _tell(loop, written, result)
                 self._commit()
@@ -55,34 +48,10 @@ class WriterThread:
         self._hand_over(job)
         return outcome
 
-    def begin(self) -> bool:
-        """Begin a unit of work in the caller's thread: not where another process is writing, nor the first."""
-        if self._closed or self._connection is None:
-            return False
-        try:
-            run_statement(self._connection, BEGIN)
-        except DBAPIError:
-            return False  # whoever tries it in the thread waits for the other, or hears what is wrong
-        return True
-
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def _write(self, work: Callable[[Connection], T]) -> T:
         """Do work in the unit that was begun. Where it fails everything is rolled back."""
         with self._given_up():
             return work(self._open())
-
-    def commit_soon(self, result: T, ended: Callable[[T | Exception], None]) -> None:
-        """Have the thread commit what the caller wrote; `ended` hears of `result` then, or of what failed."""
-        loop = asyncio.get_running_loop()
-
-        def job() -> None:
-            try:
-                self._commit()
-            except Exception as error:  # noqa: BLE001 - told to whoever waits for the end
-                _tell(loop, ended, error)
-            else:
-                _tell(loop, ended, result)
-
-        self._hand_over(job)
 
     def close(self) -> None:
         """End the thread, once it has done what it was given."""
@@ -105,13 +74,9 @@ class WriterThread:
             job()
         self._disconnect()
 
-    def _begin_patiently(self) -> None:
-        """Begin, waiting for another process that is writing."""
-        connection = self._open()
+    def _begin(self) -> None:
         with self._given_up():
-            run_statement(connection, f"PRAGMA busy_timeout={self._busy_timeout_ms}")
-            run_statement(connection, BEGIN)
-            run_statement(connection, IMPATIENT)
+            run_statement(self._open(), BEGIN)
 
     def _commit(self) -> None:
         with self._given_up():
