@@ -48,11 +48,6 @@ class WriterThread:
         self._hand_over(job)
         return outcome
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
-        """Do work in the unit that was begun. Where it fails everything is rolled back."""
-        with self._given_up():
-            return work(self._open())
-
     def close(self) -> None:
         """End the thread, once it has done what it was given."""
         self._closed = True
@@ -77,6 +72,11 @@ class WriterThread:
     def _begin(self) -> None:
         with self._given_up():
             run_statement(self._open(), BEGIN)
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """Do work in the unit that was begun. Where it fails everything is rolled back."""
+        with self._given_up():
+            return work(self._open())
 
     def _commit(self) -> None:
         with self._given_up():
