@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloudyard.foundation.urls import is_private, with_parameters
+from cloudyard.foundation.urls import http_url, is_private, with_parameters
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,15 @@ def test_parameters_come_behind_those_that_are_there(url: str, longer: str) -> N
 )
 def test_what_nobody_on_the_way_can_read(url: str, private: bool) -> None:
     assert is_private(url) is private
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("cloud.example", "http://cloud.example:8000"),
+        ("::1", "http://[::1]:8000"),
+    ],
+)
+def test_a_server_is_reached_by_name_or_address(host: str, url: str) -> None:
+    assert http_url(host, 8000) == url

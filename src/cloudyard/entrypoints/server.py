@@ -14,6 +14,7 @@ from cloudyard.entrypoints.listening import listen
 from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import configure_logging
+from cloudyard.foundation.urls import http_url
 from cloudyard.migrations.upgrade import upgrade
 from cloudyard.wiring import Services, open_services
 
@@ -73,7 +74,7 @@ async def serve(settings: Settings, when_ready: Ready = lambda url: None) -> Non
     """
     configure_logging(settings.telemetry)
     sockets = listen(settings.server, CLASSIC_PORTS)
-    url = f"http://{settings.server.host}:{sockets[0].getsockname()[1]}"
+    url = http_url(settings.server.host, sockets[0].getsockname()[1])
     async with open_services(settings) as services:
         if await upgrade(services.database):
             log.info("database brought up to date", database=services.database.dialect)

@@ -17,6 +17,11 @@ def is_private(url: str) -> bool:
     return parts.scheme == "https" and bool(parts.hostname)
 
 
+def http_url(host: str, port: int) -> str:
+    """Where a server without TLS is reached; an IPv6 address stands in brackets there (RFC 3986, 3.2.2)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def with_parameters(url: str, parameters: Mapping[str, str]) -> str:
     """The URL with more parameters in its query, behind those that it has."""
     parts = urlsplit(url)

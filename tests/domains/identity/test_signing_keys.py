@@ -1,14 +1,12 @@
 """Signing keys rotate; what an old one signed holds until it expires."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import insert, select
 
 from cloudyard.domains.identity import InvalidToken, User
 from cloudyard.domains.identity.models import signing_keys
@@ -19,6 +17,7 @@ from cloudyard.foundation.secret_box import SecretBox, SecretUnreadable
 from cloudyard.foundation.settings.security import SecuritySettings
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts, identity_parts
+from cloudyard.testing.sent_statements import sent_statements
 
 DAY = 86400
 
@@ -174,27 +173,14 @@ async def test_a_process_learns_of_a_new_key_before_it_is_used(
     assert (await elsewhere.sessions.authenticate(pair.access_token)).user_id == ada.id
 
 
-async def test_made_up_key_ids_do_not_become_database_load(identity: IdentityParts, clock: ManualClock) -> None:
+async def test_made_up_key_ids_do_not_become_database_load(
+    identity: IdentityParts, database: Database, clock: ManualClock
+) -> None:
     await identity.keys.current()
     clock.advance(1)
-    with _statements() as statements:
+    with sent_statements(database) as statements:
         for n in range(50):
             token = jwt.encode({"sub": "x"}, "x" * 43, headers={"kid": f"made-up-{n}"})
             with pytest.raises(InvalidToken):
                 await identity.sessions.authenticate(token)
-    assert len([statement for statement in statements if "signing_keys" in statement]) == 1
-
-
-@contextmanager
-def _statements() -> Iterator[list[str]]:
-    """The SQL that is sent meanwhile, by whichever engine."""
-    seen: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    assert len([sql for sql, _ in statements if "signing_keys" in sql]) == 1

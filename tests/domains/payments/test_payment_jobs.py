@@ -1,11 +1,10 @@
 """Many unsettled payments and refunds, and a provider that is away: no run takes long, none is asked in vain."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from shop import AUTHENTICATED, Shop
-from sqlalchemy import Connection, Engine, event, select
+from sqlalchemy import Connection, select
 
 from cloudyard.domains.payments import PaymentProviderUnavailable
 from cloudyard.domains.payments.jobs import BATCH
@@ -13,6 +12,7 @@ from cloudyard.domains.payments.models import payment_refunds
 from cloudyard.domains.payments.refunds import BATCH as REFUNDS_BATCH
 from cloudyard.domains.payments.side_by_side import AT_ONCE
 from cloudyard.foundation.database import Database
+from cloudyard.testing.sent_statements import sent_statements
 
 MANY = BATCH + 5
 
@@ -79,18 +79,10 @@ async def test_refunds_stop_as_well_and_are_gone_on_with(shop: Shop) -> None:
 
 async def test_claims_walk_the_unsettled_alone(database: Database, shop: Shop) -> None:
     """The plans of both claims: an index of the rows that have not ended, however many have."""
-    claims: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if "due_at <=" in statement and "lease_until" in statement and statement.startswith("SELECT"):
-            claims.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+    with sent_statements(database) as statements:
         await shop.reconciler.run()
         await shop.refunds.settle_due()
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    claims = [(sql, values) for sql, values in statements if sql.startswith("SELECT") and "lease_until" in sql]
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
 
     def plan(connection: Connection) -> list[str]:

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server (llama.cpp's own, vLLM, Ollama, a hosted one) behind the `Provider` port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -92,26 +92,39 @@ class OpenAICompatible:
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The data lines of a stream of server-sent events, up to its [DONE].
 
-    A stream that ends without one has broken off. Raises `ProviderUnavailable`.
+    A stream that ends without one has broken off. Raises `ProviderUnavailable`, once all that came was given out.
     """
     pending = bytearray()
-    try:
-        async for piece in response.content.iter_any():
-            pending += piece
-            if len(pending) > LARGEST_EVENT:
-                raise ProviderUnavailable("The provider sent an event that is too large.")
-            while (end := pending.find(b"\n")) >= 0:
-                line = bytes(pending[:end]).strip()
-                del pending[: end + 1]
-                if not line.startswith(PREFIX):
-                    continue
-                data = line[len(PREFIX) :].strip()
-                if data == DONE:
-                    return
-                yield data
-    except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError) as error:
-        raise ProviderUnavailable(f"The provider broke off: {str(error) or type(error).__name__}.") from error
-    raise ProviderUnavailable("The provider broke off: its stream ended early.")
+    broken: Exception | None = None
+    while broken is None:
+        try:
+            piece = await response.content.readany()
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError) as error:
+            broken, piece = error, _unread(response.content)
+        if not piece and broken is None:
+            raise ProviderUnavailable("The provider broke off: its stream ended early.")
+        pending += piece
+        if len(pending) > LARGEST_EVENT:
+            raise ProviderUnavailable("The provider sent an event that is too large.")
+        for data in _taken_from(pending):
+            if data == DONE:
+                return
+            yield data
+    raise ProviderUnavailable(f"The provider broke off: {str(broken) or type(broken).__name__}.") from broken
+
+
+def _taken_from(pending: bytearray) -> Iterator[bytes]:
+    """Take whole lines off the front, and give out what those of data say."""
+    while (end := pending.find(b"\n")) >= 0:
+        line = bytes(pending[:end]).strip()
+        del pending[: end + 1]
+        if line.startswith(PREFIX):
+            yield line[len(PREFIX) :].strip()
+
+
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """What had come before the connection broke: aiohttp tells of the end before it gives that out."""
+    return content._read_nowait(-1)  # its public twin raises what broke the connection
 
 
 async def _failure_of_stream(response: aiohttp.ClientResponse, timeout: float) -> DomainError:

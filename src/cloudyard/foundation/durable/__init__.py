@@ -1,6 +1,6 @@
 """Work that survives a crash: outbox events, leased rows, schedules, idempotency keys."""
 
-from cloudyard.foundation.durable.background import BackgroundWork, every, to_its_end
+from cloudyard.foundation.durable.background import BackgroundWork, Loop, every, to_its_end
 from cloudyard.foundation.durable.idempotency import IdempotencyKeys, StoredAnswer
 from cloudyard.foundation.durable.outbox import Consumer, Delivered, Dispatcher, Event, Outbox
 from cloudyard.foundation.durable.pruning import delete_in_batches
@@ -13,6 +13,7 @@ __all__ = [
     "Dispatcher",
     "Event",
     "IdempotencyKeys",
+    "Loop",
     "Outbox",
     "Schedule",
     "Scheduler",

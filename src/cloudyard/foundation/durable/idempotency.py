@@ -29,6 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, UtcDateTime, metadata
+from cloudyard.foundation.durable.pruning import delete_in_batches
 from cloudyard.foundation.errors import DomainError, ErrorKind, InvalidInput
 
 KEPT_FOR = timedelta(hours=24)
@@ -162,8 +163,8 @@ class IdempotencyKeys:
 
     async def prune(self) -> None:
         """Forget keys that are past their time."""
-        async with self._database.transaction() as tx:
-            await tx.execute(delete(idempotency_keys).where(idempotency_keys.c.expires_at < self._clock.now()))
+        expired = idempotency_keys.c.expires_at < self._clock.now()
+        await delete_in_batches(self._database, idempotency_keys, expired)
 
     async def _stored(self, scope: str, key: str, fingerprint: str) -> StoredAnswer:
         table = idempotency_keys

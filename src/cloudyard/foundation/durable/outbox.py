@@ -33,6 +33,7 @@ from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction, UtcDateTime, metadata
 from cloudyard.foundation.durable.failures import described
 from cloudyard.foundation.durable.leases import backoff, claim, give_back, held, lease_columns
+from cloudyard.foundation.durable.pruning import delete_in_batches
 
 log = structlog.get_logger(__name__)
 
@@ -202,10 +203,8 @@ class Dispatcher:
     async def prune(self, older_than: timedelta) -> None:
         """Forget events that everyone has got and that are older than the given age."""
         undelivered = exists().where(outbox_deliveries.c.event_id == outbox_events.c.id)
-        async with self._database.transaction() as tx:
-            await tx.execute(
-                delete(outbox_events).where(outbox_events.c.created_at < self._clock.now() - older_than, ~undelivered)
-            )
+        old = outbox_events.c.created_at < self._clock.now() - older_than
+        await delete_in_batches(self._database, outbox_events, old, ~undelivered)
 
     async def _deliver(self, row: Row[Any], event: Delivered) -> None:
         try:

@@ -1,0 +1,6 @@
+"""Settings -> backends -> services. The only place that knows concrete backends."""
+
+from cloudyard.wiring.opening import open_services
+from cloudyard.wiring.services import Services
+
+__all__ = ["Services", "open_services"]
