@@ -43,13 +43,6 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[OpenAICompatible]:
-    provider = OpenAICompatible(dict)
-    yield provider
-    await provider.close()
-
-
 async def read_late(provider: OpenAICompatible, server: Server) -> AsyncIterator[bytes]:
     """Every event; all but the first are read when the server has long hung up."""
     async with server.running() as endpoint, provider.stream(endpoint, "/chat/completions", b"{}", 10) as events:

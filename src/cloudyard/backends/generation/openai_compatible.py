@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import aiohttp
-import msgspec
 from aiohttp.client import _RequestContextManager
 
-from cloudyard.domains.inference import Endpoint, ProviderRefused, ProviderUnavailable
+from cloudyard.backends.generation.failures import failure_of, unreachable
+from cloudyard.domains.inference import Endpoint, ProviderUnavailable
 from cloudyard.foundation.errors import DomainError
 
 MOST_CONNECTIONS = 1024
@@ -19,10 +19,6 @@ KEPT_ALIVE_SECONDS = 4.0
 LARGEST_EVENT = 1024 * 1024
 PREFIX = b"data:"
 DONE = b"[DONE]"
-WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 408, 409, 425, 429})
-DEFAULT_RETRY_SECONDS = 1.0
-TOO_LONG = "is too large to process"
-"""llama.cpp refuses an embedding input beyond its batch with a 500 that says so."""
 
 Headers = Callable[[], Mapping[str, str]]
 
@@ -43,9 +39,9 @@ class OpenAICompatible:
             async with self._post(endpoint, path, body, timeout) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unreachable(error, timeout) from error
+            raise unreachable(error, timeout) from error
         if response.status != HTTPStatus.OK:
-            raise _failure(response, answer)
+            raise failure_of(response, answer)
         return answer
 
     @asynccontextmanager
@@ -56,7 +52,7 @@ class OpenAICompatible:
         try:
             response = await self._post(endpoint, path, body, timeout)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unreachable(error, timeout) from error
+            raise unreachable(error, timeout) from error
         try:
             if response.status != HTTPStatus.OK:
                 raise await _failure_of_stream(response, timeout)
@@ -110,7 +106,13 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             if data == DONE:
                 return
             yield data
-    raise ProviderUnavailable(f"The provider broke off: {str(broken) or type(broken).__name__}.") from broken
+    raise ProviderUnavailable(f"The provider broke off: {_reason(broken)}.") from broken
+
+
+def _reason(broken: Exception) -> str:
+    if isinstance(broken, TimeoutError):
+        return "it fell silent"
+    return "the connection to it was lost"
 
 
 def _taken_from(pending: bytearray) -> Iterator[bytes]:
@@ -129,42 +131,6 @@ def _unread(content: aiohttp.StreamReader) -> bytes:
 
 async def _failure_of_stream(response: aiohttp.ClientResponse, timeout: float) -> DomainError:
     try:
-        return _failure(response, await response.read())
+        return failure_of(response, await response.read())
     except (aiohttp.ClientError, TimeoutError) as error:
-        return _unreachable(error, timeout)
-
-
-def _unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
-    if isinstance(error, TimeoutError):
-        return ProviderUnavailable(f"The provider was silent for {timeout:g} s.", retry_after=1)
-    reason = str(error) or type(error).__name__
-    return ProviderUnavailable(f"The provider cannot be reached: {reason}.", retry_after=1)
-
-
-def _failure(response: aiohttp.ClientResponse, body: bytes) -> DomainError:
-    message = _message(body) or response.reason or "no reason given"
-    details = {"status": response.status}
-    if TOO_LONG in message:
-        return ProviderRefused(f"The input is too long for the model: {message}", details=details)
-    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in WORTH_ANOTHER_TRY:
-        return ProviderUnavailable(
-            f"The provider failed with {response.status}: {message}",
-            details=details,
-            retry_after=_retry_after(response.headers.get("Retry-After")),
-        )
-    return ProviderRefused(f"The model refused the request: {message}", details=details)
-
-
-def _retry_after(value: str | None) -> float:
-    return float(value) if value and value.isdigit() else DEFAULT_RETRY_SECONDS
-
-
-def _message(body: bytes) -> str:
-    try:
-        answer = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return body[:200].decode("utf-8", "replace")
-    error = answer.get("error", answer) if isinstance(answer, dict) else answer
-    if isinstance(error, dict):
-        error = error.get("message", error)
-    return str(error)[:500]
+        return unreachable(error, timeout)
