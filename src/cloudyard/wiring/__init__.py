@@ -1,4 +1,4 @@
-"""Settings -> backends -> services. The only place that knows concrete backends."""
+"""Settings -> backends -> services. The only place that knows concrete backends: a module an area, `opening` all."""
 
 from cloudyard.wiring.opening import open_services
 from cloudyard.wiring.services import Services

@@ -9,7 +9,6 @@ from cloudyard.backends.push import WebPush
 from cloudyard.backends.webhooks import HttpSender
 from cloudyard.domains.audit import AuditLog
 from cloudyard.domains.billing import UsageFeed
-from cloudyard.domains.identity import Mailer, Users
 from cloudyard.domains.live import LiveConsumer, LiveFeed, UsageFollowers
 from cloudyard.domains.notifications import (
     BrowserConsumer,
@@ -35,6 +34,7 @@ from cloudyard.foundation.durable import Loop, Schedule
 from cloudyard.foundation.money import CreditRate
 from cloudyard.foundation.outbound_addresses import AddressRules
 from cloudyard.wiring.foundation import Foundation
+from cloudyard.wiring.identity import Identity
 
 LIVE_KINDS = frozenset(
     {
@@ -63,16 +63,17 @@ class Events:
     schedules: Sequence[Schedule]
 
 
-def open_events(base: Foundation, audit: AuditLog, users: Users, mailer: Mailer, stack: AsyncExitStack) -> Events:
+def open_events(
+    base: Foundation, audit: AuditLog, rate: CreditRate, identity: Identity, stack: AsyncExitStack
+) -> Events:
     """Subscribe to what happens, and open the ways out; `stack` closes them."""
     settings, clock, database = base.settings, base.clock, base.database
-    rate = CreditRate(settings.billing.credits_per_usd)
     notifications = Notifications(
         database,
         clock,
         base.ids,
         base.outbox,
-        users,
+        identity.users,
         settings.notifications,
         mail_available=settings.mail_backend != "none",
     )
@@ -91,7 +92,7 @@ def open_events(base: Foundation, audit: AuditLog, users: Users, mailer: Mailer,
         webhooks,
         lost_secrets,
         loops={
-            "notices": Postman(database, clock, users, mailer).run,
+            "notices": Postman(database, clock, identity.users, identity.mailer).run,
             "pushes": pusher.run,
             "webhooks": deliveries.run,
             "usage": usage.run,

@@ -1,4 +1,4 @@
-"""Settings -> backends -> services: everything opened in its order, and closed in the opposite one."""
+"""Every area opened in its order, and closed in the opposite one."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,7 +39,7 @@ async def _services(base: Foundation, stack: AsyncExitStack) -> Services:
     identity = open_identity(base, audit, stack)
     money = open_money(base, audit, stack)
     inference = open_inference(base, money, stack)
-    events = open_events(base, audit, identity.users, identity.mailer, stack)
+    events = open_events(base, audit, money.rate, identity, stack)
     limits = await stack.enter_async_context(open_limit_store(settings.limits, clock))
     objects = open_object_store(settings.files.store or (settings.data_dir.resolve() / "objects").as_uri(), ids)
     stack.push_async_callback(objects.close)

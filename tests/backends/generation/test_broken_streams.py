@@ -26,17 +26,22 @@ class Server:
     async def running(self) -> AsyncIterator[Endpoint]:
         """Where it listens."""
         async with await asyncio.start_server(self._answer, "127.0.0.1", 0) as server:
-            yield Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+            try:
+                yield Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+            finally:
+                self.goes_on.set()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(HEAD + chunk(b"data: first\n\n"))
-        await self.goes_on.wait()
-        for other in self._others:
-            writer.write(chunk(other))
-        writer.close()
-        await writer.wait_closed()
-        self.hung_up.set()
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HEAD + chunk(b"data: first\n\n"))
+            await self.goes_on.wait()
+            for other in self._others:
+                writer.write(chunk(other))
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            self.hung_up.set()
 
 
 def chunk(data: bytes) -> bytes:

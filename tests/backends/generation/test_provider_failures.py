@@ -22,14 +22,56 @@ LLAMA_TOO_LONG = {
         "n_ctx": 2048,
     }
 }
-OPENAI_TOO_LONG = {
-    "error": {"message": "This model's maximum is 8 tokens.", "type": "invalid", "code": "context_length_exceeded"}
+EMBEDDING_TOO_LONG = {
+    "error": {
+        "code": 500,
+        "message": "input (600 tokens) is too large to process. increase the physical batch size "
+        "(current batch size: 256)",
+        "type": "server_error",
+    }
 }
-EMBEDDING_TOO_LONG = {"error": {"code": 500, "message": "input (600 tokens) is too large to process", "type": "server"}}
+OPENAI_TOO_LONG = {
+    "error": {
+        "message": "This model's maximum context length is 8192 tokens. However, you asked for 9000.",
+        "type": "invalid_request_error",
+        "param": "messages",
+        "code": "context_length_exceeded",
+    }
+}
+VLLM_TOO_LONG = {
+    "error": {
+        "message": "You passed 1015 tokens, but the model's context length is only 1024 tokens. Please reduce it.",
+        "type": "BadRequestError",
+        "param": "input_tokens",
+        "code": 400,
+    }
+}
+OLD_VLLM_TOO_LONG = {
+    "object": "error",
+    "message": "This model's maximum context length is 1024 tokens. However, you requested 1200 tokens.",
+    "type": "BadRequestError",
+    "code": 400,
+}
+ADVICE = r"\. Shorten it, or choose a model with a longer context\.$"
 CASES: dict[str, Case] = {
-    "llama.cpp, too long": (400, LLAMA_TOO_LONG, ContextTooLong, "It has 20031 tokens, and there is room for 2048."),
-    "OpenAI, too long": (400, OPENAI_TOO_LONG, ContextTooLong, "This model's maximum is 8 tokens."),
-    "llama.cpp, embedding too long": (500, EMBEDDING_TOO_LONG, ContextTooLong, r"input \(600 tokens\) is too large"),
+    "llama.cpp, too long": (400, LLAMA_TOO_LONG, ContextTooLong, "it has 20031 tokens, .* room for 2048" + ADVICE),
+    "llama.cpp, embedding": (
+        500,
+        EMBEDDING_TOO_LONG,
+        ContextTooLong,
+        r"\(600 tokens\) is too large to process" + ADVICE,
+    ),
+    "OpenAI, too long": (400, OPENAI_TOO_LONG, ContextTooLong, "maximum context length is 8192 tokens" + ADVICE),
+    "vLLM, too long": (400, VLLM_TOO_LONG, ContextTooLong, "context length is only 1024 tokens" + ADVICE),
+    "old vLLM, too long": (400, OLD_VLLM_TOO_LONG, ContextTooLong, "maximum context length is 1024 tokens" + ADVICE),
+    "too long, without a word": (400, {"error": {"code": "context_length_exceeded"}}, ContextTooLong, ADVICE),
+    "too long, and odd": (
+        400,
+        {"error": {**LLAMA_TOO_LONG["error"], "n_ctx": "?"}},
+        ContextTooLong,
+        "20031.*" + ADVICE,
+    ),
+    "an image too large": (422, {"error": "It (9 tokens) is too large to process"}, ProviderRefused, "too large"),
     "refused": (400, {"error": {"message": "No.", "code": None}}, ProviderRefused, "refused the request: No."),
     "refused in a text": (400, {"error": "No."}, ProviderRefused, "refused the request: No."),
     "refused in another form": (422, {"message": "No."}, ProviderRefused, "refused the request: No."),
@@ -49,12 +91,14 @@ async def answering(status: int, body: bytes) -> AsyncIterator[Endpoint]:
     answered = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"{}")
-        writer.write(b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body)))
-        writer.write(body)
-        writer.close()
-        await writer.wait_closed()
-        answered.set()
+        try:
+            await reader.readuntil(b"{}")
+            head = b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            writer.write(head % (status, len(body)) + body)
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            answered.set()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         yield Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")

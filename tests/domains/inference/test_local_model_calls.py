@@ -18,6 +18,8 @@ from cloudyard.domains.identity.records import Role
 from cloudyard.domains.inference import (
     ChatRequest,
     CompletionRequest,
+    ContextTooLong,
+    EmbeddingRequest,
     Endpoint,
     Generation,
     LocalModel,
@@ -37,6 +39,7 @@ from cloudyard.wiring import Services, open_services
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODEL = "smollm2-135m"
+EMBEDDER = "all-minilm-l6-v2"
 SLOTS = 8
 MOST = 1500
 LONG_WORDS = 1500
@@ -95,6 +98,10 @@ class Caller:
         wanted = CompletionRequest(model=MODEL, **request)
         async with self.generation.stream(self._principal, wanted, CONTEXT) as stream:
             return [choice async for chunk in stream for choice in chunk["choices"]]
+
+    async def embed(self, text: str) -> dict[str, Any]:
+        wanted = EmbeddingRequest(model=EMBEDDER, input=[text])
+        return dict((await self.generation.answer(self._principal, wanted, CONTEXT)).body)
 
     async def usage(self) -> list[UsageRecord]:
         return list(await self._services.billing.usage(self._principal.user_id, limit=100))
@@ -212,3 +219,15 @@ def _is_legacy(logprobs: dict[str, Any], most: int) -> None:
     for token, logprob, likeliest in taken:
         assert likeliest[token] == logprob <= 0
         assert most <= len(likeliest) <= most + 1
+
+
+async def test_what_does_not_fit_is_refused_with_its_length_and_costs_nothing(caller: Caller) -> None:
+    text = "word " * 3000
+    lengths = r"it has 3\d\d\d tokens, and there is room for 2048\. Shorten it"
+    with pytest.raises(ContextTooLong, match=lengths):
+        await caller.ask(text, max_tokens=1)
+    with pytest.raises(ContextTooLong, match=lengths):
+        await caller.stream_completion(prompt=text, max_tokens=1)
+    with pytest.raises(ContextTooLong, match=r"input \(3\d\d\d tokens\) is too large to process\. Shorten it"):
+        await caller.embed(text)
+    assert (await caller.usage(), await caller.held()) == ([], 0)

@@ -1,22 +1,25 @@
 """What the failures of OpenAI-compatible servers mean: try another one, or tell the caller what was wrong."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import aiohttp
 import msgspec
-from msgspec import Struct
 
 from cloudyard.domains.inference import ContextTooLong, ProviderRefused, ProviderUnavailable
 from cloudyard.foundation.errors import DomainError
 
 WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 408, 409, 425, 429})
 DEFAULT_RETRY_SECONDS = 1.0
-TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-"""How OpenAI and vLLM (by code) and llama.cpp (by type) say that a prompt does not fit."""
-INPUT_TOO_LONG = "is too large to process"
-"""llama.cpp refuses an embedding input beyond its batch with a 500 that says so."""
 LONGEST_MESSAGE = 500
 NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
+"""OpenAI's code and llama.cpp's type for a prompt that does not fit."""
+TOO_LONG_WORDS = ("maximum context length", "context length is only", "tokens) is too large to process")
+"""How vLLM, which has no code for it, tells of such a prompt, and llama.cpp of such an input of an embedding."""
+TOO_LONG_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
+"""llama.cpp's words come with a 500."""
 
 
 def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
@@ -29,11 +32,14 @@ def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
 
 def failure_of(response: aiohttp.ClientResponse, body: bytes) -> DomainError:
     """What to raise for an answer that is a failure: whether it was the request's fault, and what was told."""
-    told = _told(body)
-    message = told.message[:LONGEST_MESSAGE] or response.reason or "no reason given"
+    account = _account_in(body)
+    message = account.message[:LONGEST_MESSAGE] or response.reason or "no reason given"
     details = {"status": response.status}
-    if INPUT_TOO_LONG in message or not TOO_LONG.isdisjoint((told.code, told.type)):
-        return ContextTooLong(f"The input does not fit into the model's context. {told.lengths or message}")
+    if response.status in TOO_LONG_STATUSES and account.is_of_length:
+        return ContextTooLong(
+            f"The input does not fit into the model's context: {account.lengths or _first_sentence(message)}. "
+            "Shorten it, or choose a model with a longer context."
+        )
     if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in WORTH_ANOTHER_TRY:
         return ProviderUnavailable(
             f"The provider failed with {response.status}: {message}",
@@ -47,40 +53,46 @@ def _retry_after(value: str | None) -> float:
     return float(value) if value and value.isdigit() else DEFAULT_RETRY_SECONDS
 
 
-class _Told(Struct):
-    """What a provider says of a failure. OpenAI's code is a text, llama.cpp's is the status."""
+def _first_sentence(message: str) -> str:
+    """What is the matter. What follows is often advice to whoever runs the model, which a caller cannot take."""
+    return message.partition(". ")[0].rstrip(".")
 
-    message: str = ""
-    code: str | int | None = None
-    type: str | None = None
-    n_prompt_tokens: int | None = None
-    n_ctx: int | None = None
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What a provider tells of a failure. `codes` are all that it gives it: OpenAI's code, llama.cpp's type."""
+
+    message: str
+    codes: tuple[object, ...] = ()
+    prompt_tokens: object = None
+    context_tokens: object = None
+
+    @property
+    def is_of_length(self) -> bool:
+        """Whether the input was too long."""
+        return any(code in TOO_LONG_CODES for code in self.codes) or any(w in self.message for w in TOO_LONG_WORDS)
 
     @property
     def lengths(self) -> str:
         """How long the prompt is and may be, where that was told."""
-        if self.n_prompt_tokens is None or self.n_ctx is None:
+        if not isinstance(self.prompt_tokens, int) or not isinstance(self.context_tokens, int):
             return ""
-        return f"It has {self.n_prompt_tokens} tokens, and there is room for {self.n_ctx}."
+        return f"it has {self.prompt_tokens} tokens, and there is room for {self.context_tokens}"
 
 
-class _Refusal(Struct):
-    error: _Told
-
-
-def _told(body: bytes) -> _Told:
-    try:
-        told = msgspec.json.decode(body, type=_Refusal).error
-    except NO_JSON:
-        return _Told(_text_of(body))
-    return told if told.message else _Told(_text_of(body), told.code, told.type)
-
-
-def _text_of(body: bytes) -> str:
-    """The message of an answer in some other form: an object, a text, or no JSON at all."""
+def _account_in(body: bytes) -> _Account:
+    """Whatever can be understood of an answer: OpenAI's form, an older one without `error`, a text, no JSON at all."""
     try:
         answer = msgspec.json.decode(body)
     except NO_JSON:
-        return body.decode("utf-8", "replace")
+        return _Account(body.decode("utf-8", "replace"))
     error = answer.get("error", answer) if isinstance(answer, dict) else answer
-    return str(error.get("message", error) if isinstance(error, dict) else error)
+    if not isinstance(error, dict):
+        return _Account(str(error))
+    message = error.get("message")
+    return _Account(
+        message if isinstance(message, str) else str(error),
+        (error.get("code"), error.get("type")),
+        error.get("n_prompt_tokens"),
+        error.get("n_ctx"),
+    )

@@ -88,7 +88,8 @@ class OpenAICompatible:
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The data lines of a stream of server-sent events, up to its [DONE].
 
-    A stream that ends without one has broken off. Raises `ProviderUnavailable`, once all that came was given out.
+    A stream that ends without one has broken off. Raises `ProviderUnavailable`, once every whole event that
+    came was given out.
     """
     pending = bytearray()
     broken: Exception | None = None

@@ -90,7 +90,7 @@ class Provider(Protocol):
         """POST `body` to a path below the endpoint and return the answer's body.
 
         `timeout` is the longest silence in seconds. Raises `ProviderUnavailable`, which may be tried elsewhere, or
-        `ProviderRefused`, which may not.
+        `ProviderRefused` or `ContextTooLong`, which may not.
         """
         ...
 
@@ -100,6 +100,6 @@ class Provider(Protocol):
         """The same for a streamed answer: the data of its server-sent events, without the closing [DONE].
 
         Leaving the context closes the connection, which stops the generation. The iterator raises
-        `ProviderUnavailable` when the stream breaks off.
+        `ProviderUnavailable` when the stream breaks off, once every whole event that had come was given out.
         """
         ...

@@ -18,7 +18,8 @@ async def delete_in_batches(database: Database, table: Table, *where: ColumnElem
     deleted = 0
     while True:
         async with database.transaction() as tx:
-            count = (await tx.execute(delete(table).where(key.in_(some)))).rowcount
+            # Asked for again: PostgreSQL looks at it once more if somebody has just changed the row, and spares it.
+            count = (await tx.execute(delete(table).where(key.in_(some), *where))).rowcount
         deleted += count
         if count < batch:
             return deleted
