@@ -194,7 +194,7 @@ def test_errors_as_the_sdk_knows_them(client: OpenAI, account: Account, client_w
 def test_a_stream_that_is_closed_early_is_charged_for_what_came(client: OpenAI, account: Account) -> None:
     before = account.wallet()
     with client.chat.completions.create(
-        model=MODEL, messages=[{"role": "user", "content": "Tell me a long story."}], max_tokens=1000, stream=True
+        model=MODEL, messages=[{"role": "user", "content": "Write a very long story."}], max_tokens=1000, stream=True
     ) as stream:
         for _, _chunk in zip(range(5), stream, strict=False):
             pass
