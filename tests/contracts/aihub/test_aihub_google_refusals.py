@@ -60,7 +60,7 @@ def test_a_way_back_leads_through_its_own_provider(browser: httpx2.Client) -> No
 def test_users_go_back_to_listed_addresses_alone(browser: httpx2.Client, uri: str) -> None:
     answer = browser.get(GOOGLE, params={"redirect_uri": uri})
     assert (answer.status_code, problem(answer)["code"]) == (400, "VALIDATION_ERROR")
-    assert [detail["field"] for detail in problem(answer)["details"]] == ["redirectUri"]
+    assert [detail["field"] for detail in problem(answer)["details"]] == ["redirect_uri"]
     assert "location" not in answer.headers and "set-cookie" not in answer.headers
 
 

@@ -15,6 +15,9 @@ UNPROCESSABLE = 422
 BAD_REQUESTS = ("unreadable_json", "redirect_uri_not_allowed", "invalid_sign_in")
 """Codes of what is not even worth validating."""
 
+OAUTH_NAMES = frozenset({"redirect_uri", "code_challenge"})
+"""Parameters that are spelled here as OAuth spells them."""
+
 CODE_OF_KIND: Mapping[ErrorKind, str] = MappingProxyType(
     {
         ErrorKind.INVALID: "VALIDATION_ERROR",
@@ -77,4 +80,4 @@ def _spelled(message: str, field: str | None) -> str:
 
 
 def _camel(field: str) -> str:
-    return to_camel(field) if "_" in field else field
+    return to_camel(field) if "_" in field and field not in OAUTH_NAMES else field
