@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from cloudyard.entrypoints.application import build_application
+from cloudyard.entrypoints.http_protocol import HttpProtocol
 from cloudyard.entrypoints.listening import listen
 from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
 from cloudyard.foundation.settings import Settings
@@ -97,7 +98,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -81,6 +81,7 @@ CASES: dict[str, Case] = {
     "refused in bytes": (400, b'{"error":{"message":"\xff"}}', ProviderRefused, "�"),
     "refused at length": (400, {"error": {"message": "x" * 9000}}, ProviderRefused, r"request: x{500}$"),
     "failed": (500, {"error": {"message": "Ouch."}}, ProviderUnavailable, "failed with 500: Ouch."),
+    "sends elsewhere": (307, b"", ProviderUnavailable, r"elsewhere \(https://else\.example/v1\)"),
     "wants another try": (429, {"error": {"message": "Later."}}, ProviderUnavailable, "failed with 429: Later."),
 }
 
@@ -93,7 +94,7 @@ async def answering(status: int, body: bytes) -> AsyncIterator[Endpoint]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"{}")
-            head = b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            head = b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\nLocation: https://else.example/v1\r\n\r\n"
             writer.write(head % (status, len(body)) + body)
             writer.close()
             await writer.wait_closed()

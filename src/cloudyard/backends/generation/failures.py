@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import aiohttp
 import msgspec
 
+from cloudyard.backends.provider_http import Answer
 from cloudyard.domains.inference import ContextTooLong, ProviderRefused, ProviderUnavailable
 from cloudyard.foundation.errors import DomainError
 
 WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 408, 409, 425, 429})
+REDIRECTS = range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)
 DEFAULT_RETRY_SECONDS = 1.0
 LONGEST_MESSAGE = 500
 NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -30,21 +31,27 @@ def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
     return ProviderUnavailable(f"The provider cannot be reached: {reason}.", retry_after=1)
 
 
-def failure_of(response: aiohttp.ClientResponse, body: bytes) -> DomainError:
+def failure_of(answer: Answer, body: bytes) -> DomainError:
     """What to raise for an answer that is a failure: whether it was the request's fault, and what was told."""
     account = _account_in(body)
-    message = account.message[:LONGEST_MESSAGE] or response.reason or "no reason given"
-    details = {"status": response.status}
-    if response.status in TOO_LONG_STATUSES and account.is_of_length:
+    message = account.message[:LONGEST_MESSAGE] or answer.reason or "no reason given"
+    details = {"status": answer.status}
+    if answer.status in TOO_LONG_STATUSES and account.is_of_length:
         return ContextTooLong(
             f"The input does not fit into the model's context: {account.lengths or _first_sentence(message)}. "
             "Shorten it, or choose a model with a longer context."
         )
-    if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status in WORTH_ANOTHER_TRY:
+    if answer.status in REDIRECTS:
         return ProviderUnavailable(
-            f"The provider failed with {response.status}: {message}",
+            f"The provider sends callers elsewhere ({answer.header('location')}), and keys are not sent after it. "
+            "Give it a base URL that answers by itself.",
             details=details,
-            retry_after=_retry_after(response.headers.get("Retry-After")),
+        )
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in WORTH_ANOTHER_TRY:
+        return ProviderUnavailable(
+            f"The provider failed with {answer.status}: {message}",
+            details=details,
+            retry_after=_retry_after(answer.header("retry-after")),
         )
     return ProviderRefused(f"The model refused the request: {message}", details=details)
 

@@ -1,24 +1,21 @@
 """Any OpenAI-compatible server (llama.cpp's own, vLLM, Ollama, a hosted one) behind the `Provider` port."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-import aiohttp
-from aiohttp.client import _RequestContextManager
-
 from cloudyard.backends.generation.failures import failure_of, unreachable
+from cloudyard.backends.provider_http import Answer, Connections
 from cloudyard.domains.inference import Endpoint, ProviderUnavailable
-from cloudyard.foundation.errors import DomainError
 
-MOST_CONNECTIONS = 1024
 CONNECT_SECONDS = 5.0
 KEPT_ALIVE_SECONDS = 4.0
 """Shorter than the usual servers keep one (llama.cpp 5 s), so that none is used which is being closed."""
 LARGEST_EVENT = 1024 * 1024
 PREFIX = b"data:"
 DONE = b"[DONE]"
+
+HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "cloudyard"}
 
 Headers = Callable[[], Mapping[str, str]]
 
@@ -31,75 +28,71 @@ class OpenAICompatible:
 
     def __init__(self, trace_headers: Headers) -> None:
         self._trace_headers = trace_headers
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections(connect_seconds=CONNECT_SECONDS, kept_seconds=KEPT_ALIVE_SECONDS)
 
     async def call(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> bytes:
         """POST and return the whole answer's body."""
-        try:
-            async with self._post(endpoint, path, body, timeout) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise unreachable(error, timeout) from error
-        if response.status != HTTPStatus.OK:
-            raise failure_of(response, answer)
-        return answer
+        answer = await self._post(endpoint, path, body, timeout)
+        data = await _body_of(answer, timeout)
+        if answer.status != HTTPStatus.OK:
+            raise failure_of(answer, data)
+        return data
 
     @asynccontextmanager
     async def stream(
         self, endpoint: Endpoint, path: str, body: bytes, timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """POST and give out the data of each event; leaving closes the connection."""
+        """POST and give out the data of each event; leaving closes the connection, unless all of it was read."""
+        answer = await self._post(endpoint, path, body, timeout)
         try:
-            response = await self._post(endpoint, path, body, timeout)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise unreachable(error, timeout) from error
-        try:
-            if response.status != HTTPStatus.OK:
-                raise await _failure_of_stream(response, timeout)
-            yield _events(response)
+            if answer.status != HTTPStatus.OK:
+                raise failure_of(answer, await _body_of(answer, timeout))
+            yield _events(answer)
         finally:
-            response.close()
+            answer.close()
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        self._connections.close()
 
-    def _post(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> "_RequestContextManager":
-        limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=timeout)
-        headers = self._headers(endpoint)
-        return self._opened().post(endpoint.base_url + path, data=body, headers=headers, timeout=limits)
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT_ALIVE_SECONDS)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        return self._session
+    async def _post(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> Answer:
+        try:
+            return await self._connections.post(
+                endpoint.base_url,
+                path,
+                self._headers(endpoint),
+                body,
+                patience=timeout,
+                keep=endpoint.keeps_connections,
+            )
+        except (OSError, ValueError) as error:
+            raise unreachable(error, timeout) from error
 
     def _headers(self, endpoint: Endpoint) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", **self._trace_headers()}
+        headers = {**HEADERS, **self._trace_headers()}
         if endpoint.api_key:
             headers["Authorization"] = f"Bearer {endpoint.api_key}"
-        if not endpoint.keeps_connections:
-            headers["Connection"] = "close"
         return headers
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _body_of(answer: Answer, timeout: float) -> bytes:
+    """The whole body. Raises `ProviderUnavailable`."""
+    try:
+        return await answer.read()
+    except OSError as error:
+        raise unreachable(error, timeout) from error
+    finally:
+        answer.close()
+
+
+async def _events(answer: Answer) -> AsyncIterator[bytes]:
     """The data lines of a stream of server-sent events, up to its [DONE].
 
     A stream that ends without one has broken off. Raises `ProviderUnavailable`, once every whole event that
     came was given out.
     """
     pending = bytearray()
-    broken: Exception | None = None
-    while broken is None:
-        try:
-            piece = await response.content.readany()
-        except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError) as error:
-            broken, piece = error, _unread(response.content)
-        if not piece and broken is None:
-            raise ProviderUnavailable("The provider broke off: its stream ended early.")
+    while piece := await _piece_of(answer):
         pending += piece
         if len(pending) > LARGEST_EVENT:
             raise ProviderUnavailable("The provider sent an event that is too large.")
@@ -107,13 +100,16 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             if data == DONE:
                 return
             yield data
-    raise ProviderUnavailable(f"The provider broke off: {_reason(broken)}.") from broken
+    raise ProviderUnavailable("The provider broke off: its stream ended early.")
 
 
-def _reason(broken: Exception) -> str:
-    if isinstance(broken, TimeoutError):
-        return "it fell silent"
-    return "the connection to it was lost"
+async def _piece_of(answer: Answer) -> bytes:
+    try:
+        return await answer.piece()
+    except TimeoutError as error:
+        raise ProviderUnavailable("The provider broke off: it fell silent.") from error
+    except OSError as error:
+        raise ProviderUnavailable("The provider broke off: the connection to it was lost.") from error
 
 
 def _taken_from(pending: bytearray) -> Iterator[bytes]:
@@ -123,15 +119,3 @@ def _taken_from(pending: bytearray) -> Iterator[bytes]:
         del pending[: end + 1]
         if line.startswith(PREFIX):
             yield line[len(PREFIX) :].strip()
-
-
-def _unread(content: aiohttp.StreamReader) -> bytes:
-    """What had come before the connection broke: aiohttp tells of the end before it gives that out."""
-    return content._read_nowait(-1)  # its public twin raises what broke the connection
-
-
-async def _failure_of_stream(response: aiohttp.ClientResponse, timeout: float) -> DomainError:
-    try:
-        return failure_of(response, await response.read())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return unreachable(error, timeout)

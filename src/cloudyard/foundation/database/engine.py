@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, make_url, text
@@ -64,6 +65,11 @@ class Database:
         """`sqlite` or `postgresql`."""
         return self._dialect
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether work that is given to `run` has a thread to itself, and may wait there for what is to come."""
+        return self._grouping is not None
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A unit of work: commits when the block ends, rolls back when it raises.
@@ -97,24 +103,29 @@ class Database:
         async with _begun(self._reading) as connection:
             yield Transaction(connection)
 
-    async def run(self, work: Callable[[Connection], T], *, written: Callable[[T], None] | None = None) -> T:
+    async def run(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        durable: Callable[[T], None] | None = None,
+    ) -> T:
         """Run synchronous statements as one unit of work (the path of grouped commits).
 
-        `written` hears of the result as soon as everything is written, before it is durable: the commit may still
-        fail. `work` is run again where PostgreSQL gave up its transaction in favour of another, so it must have no
-        effect but its statements. Raises `DatabaseUnavailable`.
+        `durable` hears of the result once it is on disk, some turns of the event loop before this returns. `work` is
+        run again where PostgreSQL gave up its transaction in favour of another, so it must have no effect but its
+        statements. Raises `DatabaseUnavailable`.
         """
         if self._grouping is not None:
             async with self._turn():
                 with translated_errors():
-                    return await _to_its_end(self._grouping.submit(work, written))
+                    return await _to_its_end(self._grouping.submit(work, durable))
         for _ in range(TRIES - 1):
             try:
-                return await self._run_once(work, written)
+                return await self._run_once(work, durable)
             except DatabaseUnavailable as error:
                 if not lost_to_another(error):
                     raise
-        return await self._run_once(work, written)
+        return await self._run_once(work, durable)
 
     async def ping(self) -> None:
         """Prove that the database answers and can be written to; raises `DatabaseUnavailable`."""
@@ -144,11 +155,11 @@ class Database:
         finally:
             turn.release()
 
-    async def _run_once(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> T:
+    async def _run_once(self, work: Callable[[Connection], T], durable: Callable[[T], None] | None) -> T:
         async with self.transaction() as tx:
             result = await tx.run_sync(work)
-            if written is not None:
-                written(result)
+            if durable is not None:
+                tx.after_commit(partial(durable, result))
             return result
 
 

@@ -1,23 +1,31 @@
 """Group commit: concurrent commands share one transaction, and so one disk flush.
 
 Whatever has queued while the previous group was being written forms the next group, so a lone caller
-never waits for company and a crowd pays for one flush together.
+never waits for company and a crowd pays for one flush together. Where nobody waits for a group, the group waits a
+moment for what follows from it.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
+from cloudyard.foundation.database.joining import OpenGroup
+from cloudyard.foundation.database.writer_thread import tell
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.finishing import until_done
 
 C = TypeVar("C")
 R = TypeVar("R")
+
+OPEN_SECONDS = 0.001
+"""How long a group stays open that nobody waits for. A quick answer comes within that time, and is charged in the same
+commit as its hold; everybody else who writes waits so much longer."""
 
 Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
 
@@ -25,14 +33,17 @@ Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
 class Accepted(Generic[R]):
     """A command that was accepted and written, and will be durable unless its commit fails."""
 
-    __slots__ = ("_durable", "outcome")
+    __slots__ = ("_door", "_durable", "outcome")
 
-    def __init__(self, outcome: R, durable: asyncio.Future[R]) -> None:
+    def __init__(self, outcome: R, durable: asyncio.Future[R], door: OpenGroup[Any] | None) -> None:
         self.outcome = outcome
         self._durable = durable
+        self._door = door
 
     async def durable(self) -> None:
-        """Wait until it is on disk. Raises what the commit failed with."""
+        """Wait until it is on disk, soon. Raises what the commit failed with."""
+        if self._door is not None and not self._durable.done():
+            self._door.hurry()
         await asyncio.shield(self._durable)
 
 
@@ -50,11 +61,16 @@ class _Member(Generic[C, R]):
         if accepted is not None:
             self.future.add_done_callback(_heard)
 
-    def written(self, outcome: R | DomainError) -> None:
+    @property
+    def is_urgent(self) -> bool:
+        """Whether its caller waits until it is durable."""
+        return self.accepted is None
+
+    def written(self, outcome: R | DomainError, door: OpenGroup[Any] | None) -> None:
         """Tell a caller who goes on early, unless it was cancelled. A refusal waits until what led to it is durable."""
         if self.accepted is None or self.accepted.done() or isinstance(outcome, DomainError):
             return
-        self.accepted.set_result(Accepted(outcome, self.future))
+        self.accepted.set_result(Accepted(outcome, self.future, door))
 
     def resolve(self, outcome: R | BaseException) -> None:
         """Tell the caller, unless it was cancelled."""
@@ -84,6 +100,66 @@ class _Member(Generic[C, R]):
             self._waiter.set()
 
 
+class _Group(Generic[C, R]):
+    """Commands that are written and committed together. Others may join while it is open."""
+
+    def __init__(self, members: list[_Member[C, R]], apply: Apply[C, R], door: OpenGroup[_Member[C, R]] | None) -> None:
+        self.members = members
+        self._apply = apply
+        self._door = door
+        self._outcomes: list[R | DomainError] = []
+        self._loop = asyncio.get_running_loop()
+
+    def joined_by(self, member: _Member[C, R]) -> bool:
+        """Whether the member has become one of the group."""
+        return self._door is not None and self._door.join(member)
+
+    def write(self, connection: Connection) -> Sequence[R | DomainError]:
+        """Apply every command, and those that come meanwhile where nobody waits for these."""
+        self._outcomes = []
+        self._write(connection, self.members)
+        if self._door is not None:
+            self._write_what_follows(connection, self._door)
+        return self._outcomes
+
+    def close(self) -> None:
+        """Let nobody join any more. Where writing failed, those who did share its fate."""
+        if self._door is not None:
+            self.members.extend(self._door.close())
+
+    def resolve(self, outcomes: Sequence[R | DomainError]) -> None:
+        """Tell everyone what came of it."""
+        for member, outcome in zip(self.members, outcomes, strict=True):
+            member.resolve(outcome)
+
+    def fail(self, error: Exception) -> None:
+        """Tell everyone that nothing came of it."""
+        for member in self.members:
+            member.resolve(error)
+
+    def _write_what_follows(self, connection: Connection, door: OpenGroup[_Member[C, R]]) -> None:
+        until = monotonic() + OPEN_SECONDS
+        while joined := door.more(until):
+            self.members.extend(joined)
+            self._write(connection, joined)
+            if any(member.is_urgent for member in joined):
+                break
+        if late := door.close():
+            self.members.extend(late)
+            self._write(connection, late)
+
+    def _write(self, connection: Connection, members: Sequence[_Member[C, R]]) -> None:
+        outcomes = self._apply(connection, [member.command for member in members])
+        self._outcomes.extend(outcomes)
+        early = [(member, outcome) for member, outcome in zip(members, outcomes, strict=True) if not member.is_urgent]
+        if early:
+            tell(self._loop, self._written, early)
+
+    def _written(self, early: Sequence[tuple[_Member[C, R], R | DomainError]]) -> None:
+        for member, outcome in early:
+            member.written(outcome, self._door)
+
+
 class GroupCommit(Generic[C, R]):
     """Applies commands in groups, in the order of their submission.
 
@@ -107,6 +183,7 @@ class GroupCommit(Generic[C, R]):
         self._on_group = on_group
         self._waiting: deque[_Member[C, R]] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._under_way: _Group[C, R] | None = None
 
     async def submit(self, command: C) -> R:
         """Queue a command and wait until it is durable. Raises what `apply` refused it with.
@@ -137,6 +214,8 @@ class GroupCommit(Generic[C, R]):
 
     def _queue(self, command: C, accepted: asyncio.Future[Accepted[R]] | None = None) -> _Member[C, R]:
         member: _Member[C, R] = _Member(command, accepted)
+        if self._under_way is not None and not self._waiting and self._under_way.joined_by(member):
+            return member
         self._waiting.append(member)
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain(), name="group-commit")
@@ -144,16 +223,16 @@ class GroupCommit(Generic[C, R]):
         return member
 
     async def _drain(self) -> None:
-        group: list[_Member[C, R]] = []
+        members: list[_Member[C, R]] = []
         try:
             while self._waiting:
                 size = min(len(self._waiting), self._largest)
-                group = [self._waiting.popleft() for _ in range(size)]
+                members = [self._waiting.popleft() for _ in range(size)]
+                await self._commit(members, stays_open=True)
                 if self._on_group is not None:
-                    self._on_group(size)
-                await self._commit(group)
+                    self._on_group(len(members))
         except BaseException:
-            self._abandon([*group, *self._waiting])
+            self._abandon([*members, *self._waiting])
             raise
         finally:
             self._worker = None
@@ -169,40 +248,31 @@ class GroupCommit(Generic[C, R]):
         for member in members:
             member.abandon()
 
-    async def _commit(self, group: Sequence[_Member[C, R]]) -> None:
-        commands = [member.command for member in group]
-        early = [(place, member) for place, member in enumerate(group) if member.accepted is not None]
-
-        def written(outcomes: Sequence[R | DomainError]) -> None:
-            for place, member in early:
-                member.written(outcomes[place])
-
-        def apply(connection: Connection) -> Sequence[R | DomainError]:
-            return self._apply(connection, commands)
-
+    async def _commit(self, members: list[_Member[C, R]], *, stays_open: bool = False) -> None:
+        """Commit a group; those who join it become members."""
+        waits = stays_open and self._database.may_wait and not any(member.is_urgent for member in members)
+        group = _Group(members, self._apply, OpenGroup(self._largest - len(members)) if waits else None)
+        self._under_way = group
         try:
-            outcomes = await self._database.run(apply, written=written if early else None)
+            await self._database.run(group.write, durable=group.resolve)
         except DatabaseUnavailable as error:
-            _resolve_all(group, error)
+            group.close()
+            group.fail(error)
         except Exception as error:  # noqa: BLE001 - handed to the caller at fault, none is swallowed
-            await self._commit_apart(group, error)
-        else:
-            for member, outcome in zip(group, outcomes, strict=True):
-                member.resolve(outcome)
+            group.close()
+            await self._commit_apart(members, error)
+        finally:
+            group.close()
+            self._under_way = None
 
-    async def _commit_apart(self, group: Sequence[_Member[C, R]], error: Exception) -> None:
+    async def _commit_apart(self, members: list[_Member[C, R]], error: Exception) -> None:
         """One bad command must not fail its neighbours: halve the group until it stands alone."""
-        if len(group) == 1:
-            _resolve_all(group, error)
+        if len(members) == 1:
+            members[0].resolve(error)
             return
-        middle = len(group) // 2
-        await self._commit(group[:middle])
-        await self._commit(group[middle:])
-
-
-def _resolve_all(group: Sequence[_Member[C, R]], error: Exception) -> None:
-    for member in group:
-        member.resolve(error)
+        middle = len(members) // 2
+        await self._commit(members[:middle])
+        await self._commit(members[middle:])
 
 
 def _fail(future: asyncio.Future[Any] | None, error: BaseException) -> None:

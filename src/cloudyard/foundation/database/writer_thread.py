@@ -28,22 +28,25 @@ class WriterThread:
         self._thread: Thread | None = None
         self._closed = False
 
-    def submit(self, work: Callable[[Connection], T], written: Callable[[T], None] | None) -> asyncio.Future[T]:
-        """Run `work` as a unit of work in the thread; `written` hears of its result before the commit."""
+    def submit(self, work: Callable[[Connection], T], durable: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+        """Run `work` as a unit of work in the thread; `durable` hears of its result before the future does."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
+
+        def committed(result: T) -> None:
+            if durable is not None:
+                durable(result)
+            outcome.set_result(result)
 
         def job() -> None:
             try:
                 self._begin()
                 result = self._write(work)
-                if written is not None:
-                    _tell(loop, written, result)
                 self._commit()
             except BaseException as error:  # noqa: BLE001 - raised where the outcome is awaited
-                _tell(loop, outcome.set_exception, error)
+                tell(loop, outcome.set_exception, error)
             else:
-                _tell(loop, outcome.set_result, result)
+                tell(loop, committed, result)
 
         self._hand_over(job)
         return outcome
@@ -103,6 +106,7 @@ class WriterThread:
             connection.close()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[V], object], value: V) -> None:
+def tell(loop: asyncio.AbstractEventLoop, callback: Callable[[V], object], value: V) -> None:
+    """Have the loop call back, from another thread."""
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(callback, value)
