@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from cloudyard.domains.billing import Meter, Price, PriceBook, PriceLine, verify
-from cloudyard.domains.billing.batch import ChargeBatch, Command, OpenHold, Outcome, Settle
+from cloudyard.domains.billing.batch import ChargeBatches, Command, OpenHold, Outcome, Settle
 from cloudyard.domains.ledger import Entry, EntryKind, LedgerBatch, Line, Statement, wallet_of
 from cloudyard.domains.ledger.records import PROMOTIONS
 from cloudyard.foundation.clock import Clock, SystemClock
@@ -62,16 +62,22 @@ async def open_ledger(url: str, users: Sequence[str], *, alone: bool) -> AsyncIt
         await database.run(metadata.create_all)
         await database.run(lambda connection: _fund(connection, clock, ids, users))
         price = await PriceBook(database, clock, ids).publish("model:bench", LINES)
-        batch = ChargeBatch(clock, ids)
-        submit = _each_alone(database, batch) if alone else GroupCommit(database, batch).submit
+        batches = ChargeBatches(clock, ids)
+        submit = _each_alone(database, batches) if alone else GroupCommit(database, batches).submit
         yield LedgerUnderTest(database, ids, price, submit)
     finally:
         await database.close()
 
 
-def _each_alone(database: Database, batch: ChargeBatch) -> Submit:
+def _each_alone(database: Database, batches: ChargeBatches) -> Submit:
     async def submit(command: Command) -> Outcome:
-        (outcome,) = await database.run(lambda connection: batch(connection, [command]))
+        def write(connection: Connection) -> Outcome | DomainError:
+            batch = batches(connection)
+            (outcome,) = batch.decide([command])
+            batch.write()
+            return outcome
+
+        outcome = await database.run(write)
         if isinstance(outcome, DomainError):
             raise outcome
         return outcome

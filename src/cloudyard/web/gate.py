@@ -4,7 +4,6 @@ What it finds lies in `scope["state"]`: `principal` (or None), `credential_error
 surface's prefix), `address` and `https`. Pure ASGI, so that a raw app pays for nothing else.
 """
 
-import asyncio
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -84,8 +83,7 @@ class Gate:
             else:
                 await self._serve(visit, receive)
         finally:
-            # In the loop's next turn, since the answer goes out at the end of this one.
-            asyncio.get_running_loop().call_soon(self._depart, visit, self._parts.clock.monotonic())
+            self._depart(visit)
             request_context.reset(token)
 
     def _arrive(self, scope: Scope, send: Send) -> Visit:
@@ -183,8 +181,8 @@ class Gate:
         visit.state.setdefault("error_code", failure.code)
         await visit.refuse(self._renderer.render(failure, visit.context.request_id), send)
 
-    def _depart(self, visit: Visit, ended_at: float) -> None:
-        seconds = ended_at - visit.started_at
+    def _depart(self, visit: Visit) -> None:
+        seconds = self._parts.clock.monotonic() - visit.started_at
         status = visit.status or LEFT
         self._parts.metrics.http_request(self._policy.name, visit.route(), visit.method, status, seconds)
         if self._parts.access_log:

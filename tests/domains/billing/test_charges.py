@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from cloudyard.domains.audit.models import audit_entries
 from cloudyard.domains.billing import Charge, Meter, Payer, Price, PriceLine, SpendCapReached, Usage, UsageOutcome
-from cloudyard.domains.billing.batch import ChargeBatch, Expire
+from cloudyard.domains.billing.batch import ChargeBatches, Expire
 from cloudyard.domains.billing.models import budgets
 from cloudyard.domains.ledger import EntryKind, HoldNotOpen, HoldState, InsufficientCredits
 from cloudyard.domains.ledger.models import holds
@@ -259,7 +259,7 @@ async def test_the_decision_to_expire_is_taken_on_the_row_as_it_is(
     books: Books, user: str, price: Price, clock: ManualClock
 ) -> None:
     charge = await books.open(user, price)
-    commits = GroupCommit(books.database, ChargeBatch(clock, books.ids))
+    commits = GroupCommit(books.database, ChargeBatches(clock, books.ids))
     clock.advance(LIFE)
     with pytest.raises(HoldNotOpen, match="extended"):
         await commits.submit(Expire(charge.hold_id))

@@ -17,7 +17,7 @@ import pytest
 from notes import notes, tables, write, written
 from sqlalchemy import Connection, insert, text
 
-from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit
+from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit, at_once
 from cloudyard.foundation.errors import ErrorKind
 from cloudyard.testing.waiting import until
 
@@ -32,7 +32,7 @@ def _add_notes(connection: Connection, commands: Sequence[int]) -> Sequence[int]
 USES: dict[str, Use] = {
     "transaction": lambda database: write(database, 1),
     "run": lambda database: database.run(lambda connection: connection.execute(insert(notes).values(id=1, text="one"))),
-    "group": lambda database: GroupCommit(database, _add_notes).submit(1),
+    "group": lambda database: GroupCommit(database, at_once(_add_notes)).submit(1),
     "reading": written,
     "ping": lambda database: database.ping(),
 }

@@ -12,7 +12,7 @@ from notes import notes, tables, write, written
 from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
-from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, writer_thread
+from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, at_once, writer_thread
 from cloudyard.foundation.database.sqlite import run_statement
 from cloudyard.foundation.database.writer_thread import BEGIN
 from cloudyard.foundation.errors import DomainError
@@ -55,13 +55,13 @@ async def outcomes(commits: GroupCommit[tuple[int, str], str], *commands: tuple[
 
 
 async def test_a_lone_command_waits_for_nobody(bare: Database, apply: Notes) -> None:
-    assert await GroupCommit(bare, apply).submit((1, "one")) == "note 1"
+    assert await GroupCommit(bare, at_once(apply)).submit((1, "one")) == "note 1"
     assert await written(bare) == [1]
     assert apply.groups == [[1]]
 
 
 async def test_what_queues_meanwhile_is_the_next_group_in_order(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     numbers = [7, 3, 9, 1, 8]
     answers = await outcomes(commits, *((number, "some") for number in numbers))
     assert answers == [f"note {number}" for number in numbers]
@@ -70,7 +70,7 @@ async def test_what_queues_meanwhile_is_the_next_group_in_order(bare: Database, 
 
 
 async def test_no_group_is_larger_than_the_largest(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply, largest=4)
+    commits = GroupCommit(bare, at_once(apply), largest=4)
     await outcomes(commits, *((number, "some") for number in range(18)))
     assert max(len(group) for group in apply.groups) == 4
     assert [number for group in apply.groups for number in group] == list(range(18))
@@ -78,7 +78,7 @@ async def test_no_group_is_larger_than_the_largest(bare: Database, apply: Notes)
 
 
 async def test_a_refused_member_fails_alone(bare: Database, apply: Notes) -> None:
-    one, two, three = await outcomes(GroupCommit(bare, apply), (1, "one"), (2000, "two"), (3, "three"))
+    one, two, three = await outcomes(GroupCommit(bare, at_once(apply)), (1, "one"), (2000, "two"), (3, "three"))
     assert (one, three) == ("note 1", "note 3")
     assert isinstance(two, Refused)
     assert await written(bare) == [1, 3]
@@ -87,14 +87,14 @@ async def test_a_refused_member_fails_alone(bare: Database, apply: Notes) -> Non
 
 @pytest.mark.parametrize("words", ["forbidden", None], ids=["check", "not null"])
 async def test_a_broken_constraint_fails_its_own_command_alone(bare: Database, apply: Notes, words: str) -> None:
-    answers = await outcomes(GroupCommit(bare, apply), *((n, words if n == 5 else "fine") for n in range(12)))
+    answers = await outcomes(GroupCommit(bare, at_once(apply)), *((n, words if n == 5 else "fine") for n in range(12)))
     assert isinstance(answers.pop(5), IntegrityError)
     assert answers == [f"note {number}" for number in range(12) if number != 5]
     assert await written(bare) == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
 
 
 async def test_two_commands_that_exclude_each_other(bare: Database, apply: Notes) -> None:
-    first, second, third = await outcomes(GroupCommit(bare, apply), (1, "first"), (1, "second"), (2, "other"))
+    first, second, third = await outcomes(GroupCommit(bare, at_once(apply)), (1, "first"), (1, "second"), (2, "other"))
     assert (first, third) == ("note 1", "note 2")
     assert isinstance(second, IntegrityError)
     assert await written(bare) == [1, 2]
@@ -103,7 +103,9 @@ async def test_two_commands_that_exclude_each_other(bare: Database, apply: Notes
 async def test_a_value_that_does_not_fit_fails_its_own_command_alone(bare: Database, apply: Notes) -> None:
     if bare.dialect == "sqlite":
         pytest.skip("SQLite does not enforce the length of a text")
-    answers = await outcomes(GroupCommit(bare, apply), (1, "fits"), (2, "does not fit in twenty"), (3, "nul\x00byte"))
+    answers = await outcomes(
+        GroupCommit(bare, at_once(apply)), (1, "fits"), (2, "does not fit in twenty"), (3, "nul\x00byte")
+    )
     assert answers[0] == "note 1"
     assert [isinstance(answer, DBAPIError) for answer in answers] == [False, True, True]
     assert await written(bare) == [1]
@@ -114,7 +116,7 @@ async def test_an_error_in_the_applying_code_fails_the_command_at_fault_alone(ba
         connection.execute(insert(notes), [{"id": number, "text": "some"} for number in commands])
         return [60 // number for number in commands]
 
-    commits = GroupCommit[int, int](bare, apply)
+    commits = GroupCommit[int, int](bare, at_once(apply))
     answers = await asyncio.gather(*(commits.submit(n) for n in (1, 2, 0, 3)), return_exceptions=True)
     assert isinstance(answers.pop(2), ZeroDivisionError)
     assert answers == [60, 30, 20]
@@ -122,7 +124,7 @@ async def test_an_error_in_the_applying_code_fails_the_command_at_fault_alone(ba
 
 
 async def test_a_cancelled_caller_goes_on_when_its_command_is_decided(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
@@ -149,7 +151,7 @@ async def test_a_caller_cancelled_at_any_turn_of_the_loop_goes_on(bare: Database
             loop.call_soon_threadsafe(after, turns)
         return outcome
 
-    commits = GroupCommit(bare, work, largest=1)
+    commits = GroupCommit(bare, at_once(work), largest=1)
     tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(4)]
     answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
     assert answers[1:] == ["note 1", "note 2", "note 3"]
@@ -160,7 +162,7 @@ async def test_a_caller_cancelled_at_any_turn_of_the_loop_goes_on(bare: Database
 async def test_a_cancelled_caller_of_a_command_that_fails_hears_of_the_cancellation(
     bare: Database, apply: Notes
 ) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     task = asyncio.create_task(commits.submit((1, "forbidden")))
     await asyncio.sleep(0)
     task.cancel()
@@ -181,7 +183,7 @@ async def test_a_database_that_fails_fails_everyone_and_then_serves_again(bare: 
             _end_this_connection(connection)
         return list(commands)
 
-    commits = GroupCommit[int, int](bare, apply)
+    commits = GroupCommit[int, int](bare, at_once(apply))
     answers = await asyncio.gather(*(commits.submit(n) for n in range(4)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 4
     assert attempts == 1
@@ -196,7 +198,7 @@ async def test_whoever_waits_is_told_when_the_writing_task_is_cancelled(
     bare: Database, apply: Notes, turns: int
 ) -> None:
     """As at the end of the loop; also before that task took its first step."""
-    commits = GroupCommit(bare, apply, largest=1)
+    commits = GroupCommit(bare, at_once(apply), largest=1)
     tasks = [asyncio.create_task(commits.submit((number, "some"))) for number in range(3)]
     await asyncio.sleep(0)
     (writer,) = [task for task in asyncio.all_tasks() if task.get_name() == "group-commit"]
@@ -221,7 +223,7 @@ async def test_nobody_waits_for_ever_when_a_group_that_is_split_is_cancelled(bar
             loop.call_soon_threadsafe(cancel_the_writer)
         return apply(connection, commands)
 
-    commits = GroupCommit(bare, work)
+    commits = GroupCommit(bare, at_once(work))
     answers = await asyncio.wait_for(outcomes(commits, *((n, "forbidden" if n == 0 else "some") for n in range(8))), 10)
     assert apply.groups == [list(range(8)), list(range(4))]
     assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 8
@@ -229,7 +231,7 @@ async def test_nobody_waits_for_ever_when_a_group_that_is_split_is_cancelled(bar
 
 
 async def test_units_of_work_and_groups_take_turns(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     submitted = [commits.submit((number, "grouped")) for number in range(0, 40, 2)]
     await asyncio.gather(*submitted, *(write(bare, number) for number in range(1, 40, 2)))
     assert await written(bare) == list(range(40))
@@ -246,7 +248,7 @@ def _end_this_connection(connection: Connection) -> None:
 
 
 async def test_who_begins_goes_on_before_the_commit_and_hears_whether_it_failed(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     with no_commits():
         accepted = await commits.begin((1, "one"))
         assert accepted.outcome == "note 1"
@@ -260,7 +262,7 @@ async def test_who_begins_goes_on_before_the_commit_and_hears_whether_it_failed(
 
 
 async def test_who_begins_and_never_asks_again_leaves_no_complaint(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     with no_commits():
         await commits.begin((1, "one"))
         with pytest.raises(DatabaseUnavailable):
@@ -270,7 +272,7 @@ async def test_who_begins_and_never_asks_again_leaves_no_complaint(bare: Databas
 
 
 async def test_who_begins_is_refused_like_everyone(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     answers = await asyncio.gather(
         commits.begin((1, "one")),
         commits.begin((1001, "much")),
@@ -283,7 +285,7 @@ async def test_who_begins_is_refused_like_everyone(bare: Database, apply: Notes)
 
 
 async def test_what_is_queued_later_sees_what_was_begun(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     await commits.begin((1, "one"))
     with pytest.raises(IntegrityError):
         await commits.submit((1, "one again"))
@@ -293,7 +295,7 @@ async def test_what_is_queued_later_sees_what_was_begun(bare: Database, apply: N
 async def test_who_begins_and_is_cancelled_goes_on_when_its_command_is_decided(
     bare: Database, apply: Notes, turns: int
 ) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     task = asyncio.create_task(commits.begin((1, "one")))
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -310,7 +312,7 @@ async def test_a_caller_that_is_cancelled_at_every_turn_goes_on_when_its_command
     bare: Database, apply: Notes
 ) -> None:
     """As anyio cancels."""
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     first = asyncio.create_task(commits.submit((0, "before")))
     task = asyncio.create_task(commits.submit((1, "one")))
     while not task.done():
@@ -334,7 +336,7 @@ async def test_a_connection_that_cannot_even_begin_stops_nobody_else(
             raise DatabaseError(statement, None, error)
         return run_statement(connection, statement, parameters)
 
-    commits = GroupCommit(sqlite_bare, apply)
+    commits = GroupCommit(sqlite_bare, at_once(apply))
     await commits.submit((0, "before"))
     with monkeypatch.context() as patched:
         patched.setattr(writer_thread, "run_statement", broken)
@@ -345,7 +347,7 @@ async def test_a_connection_that_cannot_even_begin_stops_nobody_else(
 
 
 async def test_a_closed_database_takes_no_more_work(bare: Database, apply: Notes) -> None:
-    commits = GroupCommit(bare, apply)
+    commits = GroupCommit(bare, at_once(apply))
     await commits.submit((1, "one"))
     await bare.close()
     if bare.dialect == "sqlite":

@@ -12,7 +12,7 @@ from notes import notes, written
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, group_commit
+from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, at_once, group_commit
 from cloudyard.foundation.database.joining import OpenGroup
 from cloudyard.foundation.errors import DomainError
 from cloudyard.testing.failing_commits import no_commits
@@ -30,7 +30,7 @@ class Commits:
 
     def __init__(self, database: Database, *, largest: int = 512) -> None:
         self.sizes: list[int] = []
-        self.group = GroupCommit(database, add, largest=largest, on_group=self.sizes.append)
+        self.group = GroupCommit(database, at_once(add), largest=largest, on_group=self.sizes.append)
 
     async def begin(self, note_id: int, words: str = "begun") -> Accepted[str]:
         return await asyncio.wait_for(self.group.begin((note_id, words)), 10)

@@ -1,4 +1,4 @@
-"""A group of charge commands, applied in one transaction: holds, captures, releases, spend caps, usage records."""
+"""A batch of charge commands in one transaction: holds, captures, releases, spend caps, usage records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,37 +106,41 @@ Command = OpenHold | Settle | Release | Expire
 Outcome = Hold | Settlement | None
 
 
-class ChargeBatch:
-    """Applies groups of commands; `GroupCommit` calls it."""
+class ChargeBatches:
+    """Begins batches; `GroupCommit` calls it."""
 
     def __init__(self, clock: Clock, ids: Ids) -> None:
         self._clock = clock
         self._ids = ids
 
-    def __call__(self, connection: Connection, commands: Sequence[Command]) -> Sequence[Outcome | DomainError]:
-        """Decide every command in its order, then write everything."""
-        return _Group(connection, self._ids, self._clock.now()).apply(commands)
+    def __call__(self, connection: Connection) -> "ChargeBatch":
+        """A batch for an open transaction."""
+        return ChargeBatch(connection, self._ids, self._clock.now())
 
 
-class _Group:
+class ChargeBatch:
+    """Decides every command in its order, in memory, and then writes everything. Lives as long as one transaction."""
+
     def __init__(self, connection: Connection, ids: Ids, now: datetime) -> None:
         self._connection = connection
-        self._ids = ids
         self._now = now
         self._ledger = LedgerBatch(connection, ids, now)
         self._budgets = Budgets(connection)
         self._usage: list[tuple[Any, ...]] = []
         self._also: list[Write] = []
 
-    def apply(self, commands: Sequence[Command]) -> list[Outcome | DomainError]:
+    def decide(self, commands: Sequence[Command]) -> list[Outcome | DomainError]:
+        """Read what the commands need that was not read before, and answer each."""
         self._load(commands)
-        outcomes = [self._decide(command) for command in commands]
+        return [self._decide(command) for command in commands]
+
+    def write(self) -> None:
+        """Write what was decided, once."""
         self._ledger.flush()
         _ADD_USAGE.run(self._connection, self._usage)
         self._budgets.flush()
         for write in self._also:
             write(self._connection)
-        return outcomes
 
     def _decide(self, command: Command) -> Outcome | DomainError:
         try:

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import select, update
 
 from cloudyard.domains.billing.batch import (
-    ChargeBatch,
+    ChargeBatches,
     Command,
     Deferrable,
     Expire,
@@ -115,7 +115,9 @@ class Charges:
         self._clock = clock
         self._ids = ids
         self._hold_life = hold_life
-        self._commits: GroupCommit[Command, Outcome] = GroupCommit(database, ChargeBatch(clock, ids), on_group=on_group)
+        self._commits: GroupCommit[Command, Outcome] = GroupCommit(
+            database, ChargeBatches(clock, ids), on_group=on_group
+        )
         self._running: set[str] = set()
         self._under_way: dict[str, Accepted[Outcome]] = {}
         self._late: set[asyncio.Task[None]] = set()

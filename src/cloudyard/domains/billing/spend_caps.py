@@ -58,8 +58,9 @@ class Budgets:
         self._loaded: dict[str, Budget] = {}
 
     def load(self, caps: Mapping[str, int], others: set[str]) -> None:
-        """Read and lock the budgets with these caps, made where they are new, and others that exist."""
-        self._read(caps.keys() | others)
+        """Read and lock the budgets with these caps, made where they are new, and others that exist, unless they are
+        loaded."""
+        self._read((caps.keys() | others) - self._loaded.keys())
         missing = sorted(caps.keys() - self._loaded.keys())
         if missing:
             rows = [{"id": key, "cap_nanos": caps[key], "spent_nanos": 0, "held_nanos": 0} for key in missing]

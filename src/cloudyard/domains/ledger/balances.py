@@ -1,6 +1,6 @@
 """The balances that a batch works on: read and locked once, changed in memory, written once."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,18 +69,19 @@ class Balances:
         self._purses: dict[str, Purse] = {}
 
     def load(self, owned: Iterable[Account], users: Iterable[str]) -> None:
-        """Read and lock accounts, and both accounts of every user concerned; what does not exist is created."""
+        """Read and lock accounts, and both accounts of every user concerned, unless they are loaded; what does not
+        exist is created."""
         wanted = {account.id: account for account in owned}
         owners = {account.owner for account in wanted.values() if account.kind in _OF_A_USER}
         for user_id in owners.union(users):
             for account in (wallet_of(user_id), held_of(user_id)):
                 wanted[account.id] = account
-        self._read(wanted)
+        self._read(wanted.keys() - self._loaded.keys(), wanted)
         missing = wanted.keys() - self._loaded.keys()
         if missing:
             created = {key: wanted[key] for key in sorted(missing)}
             self._create(created.values())
-            self._read(created)
+            self._read(created.keys(), created)
 
     def of(self, account_id: str) -> Balance:
         """A loaded balance."""
@@ -99,8 +100,10 @@ class Balances:
         changed = [(b.nanos, b.lines, self._now, b.id) for b in self._loaded.values() if b.changed]
         statements.SET_BALANCES.run(self._connection, changed)
 
-    def _read(self, wanted: dict[str, Account]) -> None:
-        for key, nanos, lines in statements.READ_BALANCES.run(self._connection, wanted):
+    def _read(self, keys: Collection[str], wanted: Mapping[str, Account]) -> None:
+        if not keys:
+            return
+        for key, nanos, lines in statements.READ_BALANCES.run(self._connection, keys):
             self._loaded[key] = Balance(key, wanted[key].kind in NEVER_NEGATIVE, nanos, lines)
 
     def _create(self, new: Iterable[Account]) -> None:

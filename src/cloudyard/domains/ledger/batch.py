@@ -39,14 +39,16 @@ class LedgerBatch:
         self._ended_holds: list[tuple[Any, ...]] = []
 
     def load(self, owned: Iterable[Account], hold_ids: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
-        """Read and lock what the commands to come will touch, in an order that cannot deadlock.
+        """Read and lock what the commands to come will touch, in an order that cannot deadlock: what was read before,
+        or made in this batch, stands as it was decided.
 
         With a user's wallet comes what the user has set aside, and the other way round. Keys are looked up last:
         who posts under the same key holds one of the same accounts, so it is either done or has not begun.
         """
-        if hold_ids:
-            self._holds = {row[0]: _hold(*row) for row in statements.READ_HOLDS.run(self._connection, hold_ids)}
-        self._balances.load(owned, {hold.user_id for hold in self._holds.values()})
+        unknown = [hold_id for hold_id in hold_ids if hold_id not in self._holds]
+        if unknown:
+            self._holds.update((row[0], _hold(*row)) for row in statements.READ_HOLDS.run(self._connection, unknown))
+        self._balances.load(owned, {self._holds[hold_id].user_id for hold_id in hold_ids if hold_id in self._holds})
         if keys:
             self._repetitions.load(self._connection, keys)
 

@@ -12,7 +12,7 @@ from cloudyard.domains.webhooks.events import CREDIT_USED, EVENTS, data_of
 from cloudyard.domains.webhooks.models import webhook_deliveries, webhook_endpoints
 from cloudyard.domains.webhooks.wakening import Wakening
 from cloudyard.foundation.clock import Clock
-from cloudyard.foundation.database import Database, GroupCommit, Transaction
+from cloudyard.foundation.database import Database, GroupCommit, Transaction, at_once
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable import Delivered, Schedule, delete_in_batches
 from cloudyard.foundation.money import CreditRate
@@ -70,7 +70,7 @@ class WebhookConsumer:
     def __init__(self, database: Database, rows: DeliveryRows, wakening: Wakening) -> None:
         self._rows = rows
         self._wakening = wakening
-        self._group: GroupCommit[Delivered, None] = GroupCommit(database, self._write)
+        self._group: GroupCommit[Delivered, None] = GroupCommit(database, at_once(self._write))
 
     async def handle(self, event: Delivered) -> None:
         """Write a delivery for every active endpoint that wants the event; events that come together share a commit."""

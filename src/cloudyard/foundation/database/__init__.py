@@ -2,7 +2,7 @@
 
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
-from cloudyard.foundation.database.group_commit import Accepted, GroupCommit
+from cloudyard.foundation.database.group_commit import Accepted, GroupCommit, at_once
 from cloudyard.foundation.database.schema import UtcDateTime, append_only, metadata
 from cloudyard.foundation.database.transaction import Transaction
 
@@ -14,5 +14,6 @@ __all__ = [
     "Transaction",
     "UtcDateTime",
     "append_only",
+    "at_once",
     "metadata",
 ]

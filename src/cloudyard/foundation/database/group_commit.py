@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,11 +27,47 @@ OPEN_SECONDS = 0.001
 """How long a group stays open that nobody waits for. A quick answer comes within that time, and is charged in the same
 commit as its hold; everybody else who writes waits so much longer."""
 
-Apply = Callable[[Connection, Sequence[C]], Sequence[R | DomainError]]
+CommandT = TypeVar("CommandT", contravariant=True)
+OutcomeT = TypeVar("OutcomeT", covariant=True)
+
+
+class Batch(Protocol[CommandT, OutcomeT]):
+    """What decides and writes the commands of one transaction. It must have no effect but its statements."""
+
+    def decide(self, commands: Sequence[CommandT]) -> Sequence[OutcomeT | DomainError]:
+        """Answer each command with its outcome, or with what refuses it; a refused command leaves nothing behind.
+
+        There may be more commands later, which see what was decided before.
+        """
+        ...
+
+    def write(self) -> None:
+        """Write what was decided and not yet written."""
+        ...
+
+
+OpenBatch = Callable[[Connection], Batch[C, R]]
+
+
+class _AtOnce(Generic[C, R]):
+    def __init__(self, connection: Connection, apply: Callable[[Connection, Sequence[C]], Sequence[R]]) -> None:
+        self._connection = connection
+        self._apply = apply
+
+    def decide(self, commands: Sequence[C]) -> Sequence[R]:
+        return self._apply(self._connection, commands)
+
+    def write(self) -> None:
+        """All of it is written."""
+
+
+def at_once(apply: Callable[[Connection, Sequence[C]], Sequence[R]]) -> OpenBatch[C, R]:
+    """A batch that writes what it decides with the same statements."""
+    return lambda connection: _AtOnce(connection, apply)
 
 
 class Accepted(Generic[R]):
-    """A command that was accepted and written, and will be durable unless its commit fails."""
+    """A command that was accepted, and will be durable unless writing or committing it fails."""
 
     __slots__ = ("_door", "_durable", "outcome")
 
@@ -66,7 +102,7 @@ class _Member(Generic[C, R]):
         """Whether its caller waits until it is durable."""
         return self.accepted is None
 
-    def written(self, outcome: R | DomainError, door: OpenGroup[Any] | None) -> None:
+    def accept(self, outcome: R | DomainError, door: OpenGroup[Any] | None) -> None:
         """Tell a caller who goes on early, unless it was cancelled. A refusal waits until what led to it is durable."""
         if self.accepted is None or self.accepted.done() or isinstance(outcome, DomainError):
             return
@@ -103,9 +139,11 @@ class _Member(Generic[C, R]):
 class _Group(Generic[C, R]):
     """Commands that are written and committed together. Others may join while it is open."""
 
-    def __init__(self, members: list[_Member[C, R]], apply: Apply[C, R], door: OpenGroup[_Member[C, R]] | None) -> None:
+    def __init__(
+        self, members: list[_Member[C, R]], open_batch: OpenBatch[C, R], door: OpenGroup[_Member[C, R]] | None
+    ) -> None:
         self.members = members
-        self._apply = apply
+        self._open_batch = open_batch
         self._door = door
         self._outcomes: list[R | DomainError] = []
         self._loop = asyncio.get_running_loop()
@@ -115,11 +153,13 @@ class _Group(Generic[C, R]):
         return self._door is not None and self._door.join(member)
 
     def write(self, connection: Connection) -> Sequence[R | DomainError]:
-        """Apply every command, and those that come meanwhile where nobody waits for these."""
+        """Write every command, and those that come meanwhile where nobody waits for these."""
+        batch = self._open_batch(connection)
         self._outcomes = []
-        self._write(connection, self.members)
+        self._decide(batch, self.members)
         if self._door is not None:
-            self._write_what_follows(connection, self._door)
+            self._decide_what_follows(batch, self._door)
+        batch.write()
         return self._outcomes
 
     def close(self) -> None:
@@ -137,48 +177,47 @@ class _Group(Generic[C, R]):
         for member in self.members:
             member.resolve(error)
 
-    def _write_what_follows(self, connection: Connection, door: OpenGroup[_Member[C, R]]) -> None:
+    def _decide_what_follows(self, batch: Batch[C, R], door: OpenGroup[_Member[C, R]]) -> None:
         until = monotonic() + OPEN_SECONDS
         while joined := door.more(until):
             self.members.extend(joined)
-            self._write(connection, joined)
+            self._decide(batch, joined)
             if any(member.is_urgent for member in joined):
                 break
         if late := door.close():
             self.members.extend(late)
-            self._write(connection, late)
+            self._decide(batch, late)
 
-    def _write(self, connection: Connection, members: Sequence[_Member[C, R]]) -> None:
-        outcomes = self._apply(connection, [member.command for member in members])
+    def _decide(self, batch: Batch[C, R], members: Sequence[_Member[C, R]]) -> None:
+        outcomes = batch.decide([member.command for member in members])
         self._outcomes.extend(outcomes)
         early = [(member, outcome) for member, outcome in zip(members, outcomes, strict=True) if not member.is_urgent]
         if early:
-            tell(self._loop, self._written, early)
+            tell(self._loop, self._accept, early)
 
-    def _written(self, early: Sequence[tuple[_Member[C, R], R | DomainError]]) -> None:
+    def _accept(self, early: Sequence[tuple[_Member[C, R], R | DomainError]]) -> None:
         for member, outcome in early:
-            member.written(outcome, self._door)
+            member.accept(outcome, self._door)
 
 
 class GroupCommit(Generic[C, R]):
     """Applies commands in groups, in the order of their submission.
 
-    `apply` gets an open transaction and a group, and answers each command with its outcome or with the
-    `DomainError` that refuses it; a refused command must have written nothing. Where `apply` or the database fails
-    (a broken constraint, a value that does not fit), the group is split and applied again, so that only the command
-    at fault fails: `apply` must have no effect but its statements. `on_group` hears of the size of each group.
+    `open_batch` begins a batch in an open transaction. Where the batch or the database fails (a broken constraint, a
+    value that does not fit), the group is split and applied again, so that only the command at fault fails. `on_group`
+    hears of the size of each group.
     """
 
     def __init__(
         self,
         database: Database,
-        apply: Apply[C, R],
+        open_batch: OpenBatch[C, R],
         *,
         largest: int = 512,
         on_group: Callable[[int], None] | None = None,
     ) -> None:
         self._database = database
-        self._apply = apply
+        self._open_batch = open_batch
         self._largest = largest
         self._on_group = on_group
         self._waiting: deque[_Member[C, R]] = deque()
@@ -186,7 +225,7 @@ class GroupCommit(Generic[C, R]):
         self._under_way: _Group[C, R] | None = None
 
     async def submit(self, command: C) -> R:
-        """Queue a command and wait until it is durable. Raises what `apply` refused it with.
+        """Queue a command and wait until it is durable. Raises what it was refused with.
 
         A command is never undone by cancelling its caller; a cancelled caller goes on only once its command is
         decided, so that what it undoes then cannot overtake it.
@@ -199,9 +238,9 @@ class GroupCommit(Generic[C, R]):
             raise
 
     async def begin(self, command: C) -> Accepted[R]:
-        """Queue a command and wait until it is written, but not until it is durable: that goes on meanwhile.
+        """Queue a command and wait until it is accepted, but not until it is durable: that goes on meanwhile.
 
-        What the caller does next must be of no consequence if the commit fails. Commands that are queued later see
+        What the caller does next must be of no consequence if writing it fails. Commands that are queued later see
         this one. Otherwise as `submit`.
         """
         accepted: asyncio.Future[Accepted[R]] = asyncio.get_running_loop().create_future()
@@ -251,7 +290,7 @@ class GroupCommit(Generic[C, R]):
     async def _commit(self, members: list[_Member[C, R]], *, stays_open: bool = False) -> None:
         """Commit a group; those who join it become members."""
         waits = stays_open and self._database.may_wait and not any(member.is_urgent for member in members)
-        group = _Group(members, self._apply, OpenGroup(self._largest - len(members)) if waits else None)
+        group = _Group(members, self._open_batch, OpenGroup(self._largest - len(members)) if waits else None)
         self._under_way = group
         try:
             await self._database.run(group.write, durable=group.resolve)
