@@ -34,7 +34,6 @@ from cloudyard.web.rate_limits import RateLimits
 from cloudyard.web.visit import CONTENT_POLICY, Visit
 
 log = structlog.get_logger(__name__)
-access = structlog.get_logger("cloudyard.access")
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -63,6 +62,7 @@ class Gate:
         self._policy = policy
         self._renderer = renderer
         self._parts = parts
+        self._access = structlog.get_logger("cloudyard.access").bind()
         self._limits = RateLimits(policy, parts.limits, parts.metrics)
         self._request_id_header = policy.request_id_header.lower().encode()
         self._headers = {https: policy.security_headers(https=https) for https in (False, True)}
@@ -187,7 +187,7 @@ class Gate:
         self._parts.metrics.http_request(self._policy.name, visit.route(), visit.method, status, seconds)
         if self._parts.access_log:
             code = visit.state.get("error_code")
-            access.info(
+            self._access.info(
                 "request",
                 method=visit.method,
                 path=visit.scope["path"],

@@ -6,8 +6,9 @@ Lines of libraries that use the standard `logging` come out in the same shape.
 import logging
 import sys
 from collections.abc import MutableMapping
-from contextlib import suppress
-from typing import Any, BinaryIO, cast
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
 import msgspec
 import structlog
@@ -21,44 +22,43 @@ EventDict = MutableMapping[str, Any]
 # Their info lines repeat what the access line and our own start-up lines say.
 QUIET_LIBRARIES = ("uvicorn", "alembic", "aiosqlite", "asyncio", "httpcore", "httpx2", "aiohttp")
 
+LEVELS = MappingProxyType({"warn": "warning", "exception": "error", "fatal": "critical"})
+"""What the level is called where the method is called otherwise."""
+
 # Without the values of variables: there are secrets among them, and to show them takes seconds.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
 
 def configure_logging(settings: TelemetrySettings, stream: BinaryIO | None = None) -> None:
     """Set up logging for the process, to standard error unless a stream is given. Call it once, at start."""
-    target = cast(BinaryIO, _Target(stream or sys.stderr.buffer))
+    lines = _Lines(stream or sys.stderr.buffer)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Processor] = [_add_request, structlog.processors.add_log_level, _add_time]
-    renderer: list[Processor] = (
-        [_TRACEBACKS, _JsonRenderer()] if settings.log_format == "json" else [_ConsoleRenderer(colors=target.isatty())]
+    render: Processor = (
+        _JsonRenderer() if settings.log_format == "json" else _ConsoleRenderer(colors=lines.stream.isatty())
     )
     structlog.configure(
-        processors=[*shared, *renderer],
+        processors=[_describe, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(target),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
-    _take_over_standard_logging(level, target, [*shared, _drop_color_message], renderer)
+    _take_over_standard_logging(level, lines, [_describe, _drop_color_message, render])
 
 
-class _Target:
+class _Lines:
     """Where lines go. What cannot be written (a full disk, a pipe that nobody reads) is lost: it fails no request."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self.stream = stream
 
-    def write(self, line: bytes) -> int:
-        with suppress(OSError):
-            self._stream.write(line)
-        return len(line)
+    def msg(self, line: bytes) -> None:
+        try:
+            self.stream.write(line + b"\n")
+            self.stream.flush()
+        except OSError:
+            return
 
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
+    debug = info = warning = error = critical = msg
 
 
 class _JsonRenderer:
@@ -67,7 +67,9 @@ class _JsonRenderer:
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder(enc_hook=str, order=None).encode
 
-    def __call__(self, _logger: object, _method: str, event_dict: EventDict) -> bytes:
+    def __call__(self, logger: object, method: str, event_dict: EventDict) -> bytes:
+        if event_dict.get("exc_info"):
+            _TRACEBACKS(logger, method, event_dict)
         return self._encode(event_dict)
 
 
@@ -84,9 +86,9 @@ class _ConsoleRenderer:
 class _StandardHandler(logging.Handler):
     """Gives records of the standard library's loggers the shape of ours."""
 
-    def __init__(self, target: BinaryIO, processors: list[Processor]) -> None:
+    def __init__(self, lines: _Lines, processors: list[Processor]) -> None:
         super().__init__()
-        self._logger = structlog.BytesLogger(target)
+        self._logger = lines
         self._processors = processors
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -101,18 +103,18 @@ class _StandardHandler(logging.Handler):
             self.handleError(record)
 
 
-def _take_over_standard_logging(
-    level: int, target: BinaryIO, shared: list[Processor], renderer: list[Processor]
-) -> None:
+def _take_over_standard_logging(level: int, lines: _Lines, processors: list[Processor]) -> None:
     root = logging.getLogger()
-    root.handlers = [_StandardHandler(target, [*shared, *renderer])]
+    root.handlers = [_StandardHandler(lines, processors)]
     root.setLevel(level)
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)
 
 
-def _add_request(_logger: object, _method: str, event_dict: EventDict) -> EventDict:
+def _describe(_logger: object, method: str, event_dict: EventDict) -> EventDict:
+    """Add the request, the level and the time. One function and not structlog's three: every request writes a line, and
+    what that takes is a twentieth of a charged call."""
     context = request_context.get()
     if context is not None:
         event_dict["request_id"] = context.request_id
@@ -121,10 +123,9 @@ def _add_request(_logger: object, _method: str, event_dict: EventDict) -> EventD
             event_dict["user_id"] = context.user_id
         if context.trace_id is not None:
             event_dict["trace_id"] = context.trace_id
+    event_dict["level"] = LEVELS.get(method, method)
+    event_dict["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return event_dict
-
-
-_add_time = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def _drop_color_message(_logger: object, _method: str, event_dict: EventDict) -> EventDict:
