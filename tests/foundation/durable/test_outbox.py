@@ -1,6 +1,8 @@
 """Events: none without its change, every one delivered, in order for each subject and consumer."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -295,24 +297,63 @@ async def test_a_delivery_waits_for_a_process_that_has_its_consumer(
     assert listener.heard == [1]
 
 
-async def test_the_loop_is_woken_by_a_commit_and_finds_what_others_wrote(
+@asynccontextmanager
+async def running(dispatcher: Dispatcher, clock: ManualClock) -> AsyncIterator[None]:
+    """Its loops, as in the server."""
+    work = BackgroundWork(clock, dispatcher.loops())
+    work.start()
+    try:
+        yield
+    finally:
+        await work.stop()
+
+
+async def test_a_commit_wakes_the_loop(
     database: Database, outbox: Outbox, listener: Listener, clock: ManualClock
 ) -> None:
-    patient = Dispatcher(database, outbox, clock, poll_seconds=3600)
-    loop = asyncio.create_task(patient.run(listener.name))
-    await asyncio.sleep(0.05)
-    await emit(database, outbox, changed(1))
-    await until(lambda: listener.heard == [1])
-    loop.cancel()
-    await asyncio.gather(loop, return_exceptions=True)
+    async with running(Dispatcher(database, outbox, clock), clock):
+        await asyncio.sleep(0.05)  # long enough that it waits; were it not, the test would only see less
+        await emit(database, outbox, changed(1))
+        await until(lambda: listener.heard == [1])
 
+
+async def test_the_loop_finds_what_others_wrote(
+    database: Database, outbox: Outbox, listener: Listener, clock: ManualClock
+) -> None:
     elsewhere = Outbox(clock)
-    elsewhere.subscribe(listener)
-    loop = asyncio.create_task(Dispatcher(database, outbox, clock, poll_seconds=0.02).run(listener.name))
-    await emit(database, elsewhere, changed(2, "thing:2"))
-    await until(lambda: listener.heard == [1, 2])
-    loop.cancel()
-    await asyncio.gather(loop, return_exceptions=True)
+    elsewhere.subscribe(Listener())
+    async with running(Dispatcher(database, outbox, clock, poll_seconds=3), clock):
+        await asyncio.sleep(0.05)
+        await emit(database, elsewhere, changed(1))
+        await asyncio.sleep(0.05)
+        assert listener.heard == []
+        clock.advance(3)
+        await until(lambda: listener.heard == [1])
+
+
+async def test_the_loop_finds_what_is_to_be_tried_again(
+    database: Database, outbox: Outbox, listener: Listener, clock: ManualClock
+) -> None:
+    async with running(Dispatcher(database, outbox, clock, poll_seconds=3), clock):
+        await emit(database, outbox, changed(1, fail=2), changed(2), changed(3, "thing:2"))
+        await until(lambda: listener.heard == [3])
+
+        def heard_later() -> bool:
+            clock.advance(1)
+            return listener.heard == [3, 1, 2]
+
+        await until(heard_later)
+
+
+async def test_nobody_is_woken_where_nothing_can_be_delivered(
+    database: Database, outbox: Outbox, listener: Listener, dispatcher: Dispatcher, clock: ManualClock
+) -> None:
+    await emit(database, outbox, changed(1, fail=1), changed(2))
+    assert await dispatcher._due() == ["listener"]
+    assert await dispatcher.deliver_due() == 1
+    assert await dispatcher._due() == []
+    clock.advance(LONGEST_PAUSE)
+    assert await dispatcher._due() == ["listener"]
 
 
 async def test_a_slow_consumer_holds_up_no_other(

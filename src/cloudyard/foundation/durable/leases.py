@@ -23,6 +23,11 @@ def lease_columns(*, indexed: bool = True) -> list[Column[Any]]:
     ]
 
 
+def claimable(table: Table, now: datetime) -> list[ColumnElement[bool]]:
+    """Whether a row is due and nobody's."""
+    return [table.c.due_at <= now, or_(table.c.lease_until.is_(None), table.c.lease_until < now)]
+
+
 async def claim(
     tx: Transaction,
     table: Table,
@@ -34,10 +39,9 @@ async def claim(
 ) -> list[Row[Any]]:
     """Lease up to `limit` due rows, earliest first, and return them with their new epoch."""
     key = table.primary_key.columns[0]
-    free = or_(table.c.lease_until.is_(None), table.c.lease_until < now)
     due = (
         select(key)
-        .where(table.c.due_at <= now, free, *where)
+        .where(*claimable(table, now), *where)
         .order_by(table.c.due_at, key)
         .limit(limit)
         .with_for_update(skip_locked=True)

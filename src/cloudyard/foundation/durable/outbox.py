@@ -5,7 +5,7 @@ back-off and holds back only later events of its own subject.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ from sqlalchemy import (
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction, UtcDateTime, metadata
 from cloudyard.foundation.durable.failures import described
-from cloudyard.foundation.durable.leases import backoff, claim, give_back, held, lease_columns
+from cloudyard.foundation.durable.leases import backoff, claim, claimable, give_back, held, lease_columns
 from cloudyard.foundation.durable.pruning import delete_in_batches
 
 log = structlog.get_logger(__name__)
@@ -146,16 +146,15 @@ class Outbox:
         for name in wanted_by:
             tx.after_commit(self._woken[name].set)
 
-    async def wait(self, consumer: str, seconds: float) -> None:
-        """Return when an event for the consumer was committed here, or after `seconds`: another process may have
-        written one."""
+    def wake(self, consumer: str) -> None:
+        """Have the consumer's loop look for what is due."""
+        self._woken[consumer].set()
+
+    async def wait(self, consumer: str) -> None:
+        """Return when an event for the consumer was committed here, or when it was woken."""
         woken = self._woken[consumer]
-        try:
-            await asyncio.wait_for(woken.wait(), seconds)
-        except TimeoutError:
-            return
-        finally:
-            woken.clear()
+        await woken.wait()
+        woken.clear()
 
 
 class Dispatcher:
@@ -171,27 +170,28 @@ class Dispatcher:
         self._poll_seconds = poll_seconds
 
     def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        """A loop for each consumer, by name, so that a slow one holds up no other."""
-        return {f"outbox.{name}": partial(self.run, name) for name in self._outbox.consumers}
+        """A loop for each consumer, by name, so that a slow one holds up no other; and one that looks for them all."""
+        of_consumers = {f"outbox.{name}": partial(self.run, name) for name in self._outbox.consumers}
+        return {"outbox": self.look, **of_consumers}
+
+    async def look(self) -> None:
+        """Wake those for whom something is due, for ever: it is tried again, or another process wrote it."""
+        while True:
+            for consumer in await self._due():
+                self._outbox.wake(consumer)
+            await self._clock.sleep(self._poll_seconds)
 
     async def run(self, consumer: str) -> None:
         """Deliver to one consumer for ever."""
         while True:
             if await self.deliver_due(consumer) == 0:
-                await self._outbox.wait(consumer, self._poll_seconds)
+                await self._outbox.wait(consumer)
 
     async def deliver_due(self, *consumers: str) -> int:
         """Deliver one batch of what is due, to these consumers or to all; the number of deliveries tried."""
-        mine = outbox_deliveries.c.consumer.in_(sorted(consumers or self._outbox.consumers))
+        where = _waiting(consumers or self._outbox.consumers)
         async with self._database.transaction() as tx:
-            rows = await claim(
-                tx,
-                outbox_deliveries,
-                now=self._clock.now(),
-                lease=LEASE,
-                limit=BATCH,
-                where=[mine, outbox_deliveries.c.state == "pending", _first_of_its_subject()],
-            )
+            rows = await claim(tx, outbox_deliveries, now=self._clock.now(), lease=LEASE, limit=BATCH, where=where)
             events = await _events(tx, rows)
         deliveries = (self._deliver(row, events[row.event_id]) for row in rows)
         ended = await asyncio.gather(*deliveries, return_exceptions=True)
@@ -205,6 +205,13 @@ class Dispatcher:
         undelivered = exists().where(outbox_deliveries.c.event_id == outbox_events.c.id)
         old = outbox_events.c.created_at < self._clock.now() - older_than
         await delete_in_batches(self._database, outbox_events, old, ~undelivered)
+
+    async def _due(self) -> list[str]:
+        """Consumers of this process for whom something is due."""
+        table, now = outbox_deliveries, self._clock.now()
+        due = select(table.c.consumer).where(*claimable(table, now), *_waiting(self._outbox.consumers)).distinct()
+        async with self._database.reading() as tx:
+            return [row.consumer for row in await tx.all(due)]
 
     async def _deliver(self, row: Row[Any], event: Delivered) -> None:
         try:
@@ -228,6 +235,12 @@ class Dispatcher:
                 due_at=due_at,
                 last_error=described(error),
             )
+
+
+def _waiting(consumers: Iterable[str]) -> list[Any]:
+    """Deliveries to these consumers that no other has to go before."""
+    table = outbox_deliveries
+    return [table.c.consumer.in_(sorted(consumers)), table.c.state == "pending", _first_of_its_subject()]
 
 
 def _first_of_its_subject() -> Any:
