@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from sqlalchemy import Connection, Engine, event
 
-from cloudyard.foundation.database import writer_thread
+from cloudyard.foundation.database import unit_thread
 from cloudyard.foundation.database.sqlite import run_statement
 
 
@@ -16,7 +16,7 @@ def no_commits() -> Iterator[None]:
     """While the block runs, every commit of this process fails, whatever it had written before."""
     event.listen(Engine, "commit", _fail)
     try:
-        with patch.object(writer_thread, "run_statement", _run_unless_commit):
+        with patch.object(unit_thread, "run_statement", _run_unless_commit):
             yield
     finally:
         event.remove(Engine, "commit", _fail)

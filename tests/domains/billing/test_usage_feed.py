@@ -310,7 +310,7 @@ class FailingAudience:
         self.began = began
         self.tried = 0
 
-    async def since(self, tx: Transaction) -> datetime | None:
+    def since(self, connection: Connection) -> datetime | None:
         return self.began
 
     async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Afterwards:

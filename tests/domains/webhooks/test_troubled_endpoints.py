@@ -120,14 +120,14 @@ async def test_a_database_that_is_away_for_a_moment_ends_nothing(
     await parts.webhooks.create("admin", url=receiver.url, events=EVENTS)
     asked = 0
 
-    def away() -> None:
+    def away(*_: object) -> None:
         nonlocal asked
         asked += 1
         raise DatabaseUnavailable("Gone for a moment.")
 
     async with sending(parts) as running:
         with monkeypatch.context() as broken:
-            broken.setattr(database, "reading", away)
+            broken.setattr(database, "glance", away)
             await until(lambda: asked > 1)
         await tell(1)
         while await parts.dispatcher.deliver_due():

@@ -12,9 +12,9 @@ from notes import notes, tables, write, written
 from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
-from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, at_once, writer_thread
+from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, at_once, unit_thread
 from cloudyard.foundation.database.sqlite import run_statement
-from cloudyard.foundation.database.writer_thread import BEGIN
+from cloudyard.foundation.database.unit_thread import BEGIN_WRITING
 from cloudyard.foundation.errors import DomainError
 from cloudyard.testing.failing_commits import no_commits
 
@@ -330,7 +330,7 @@ async def test_a_connection_that_cannot_even_begin_stops_nobody_else(
     """As on a damaged file."""
 
     def broken(connection: Connection, statement: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
-        if statement == BEGIN:
+        if statement == BEGIN_WRITING:
             error = sqlite3.DatabaseError("database disk image is malformed")
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
             raise DatabaseError(statement, None, error)
@@ -339,7 +339,7 @@ async def test_a_connection_that_cannot_even_begin_stops_nobody_else(
     commits = GroupCommit(sqlite_bare, at_once(apply))
     await commits.submit((0, "before"))
     with monkeypatch.context() as patched:
-        patched.setattr(writer_thread, "run_statement", broken)
+        patched.setattr(unit_thread, "run_statement", broken)
         answers = await asyncio.wait_for(outcomes(commits, (1, "one"), (2, "two")), 10)
         assert [type(answer) for answer in answers] == [DatabaseUnavailable] * 2
     assert await commits.submit((3, "three")) == "note 3"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from cloudyard.domains.billing.models import usage_records
 from cloudyard.domains.ledger.models import accounts, postings, transactions
@@ -32,10 +32,10 @@ class Settled:
     last: int
 
 
-async def newest_before(tx: Transaction, moment: datetime) -> int:
+def newest_before(connection: Connection, moment: datetime) -> int:
     """The number of the last charge before a moment, 0 where there is none."""
     query = _charges().where(transactions.c.created_at < moment).order_by(postings.c.id.desc()).limit(1)
-    row = await tx.first(query)
+    row = connection.execute(query).first()
     return row.id if row is not None else 0
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from cloudyard.domains.billing.settled_usage import newest_before, settled_after
 from cloudyard.domains.billing.usage_feed_models import usage_cursors
@@ -37,7 +37,7 @@ class Audience(Protocol):
         """Stable name; the cursor is stored under it."""
         ...
 
-    async def since(self, tx: Transaction) -> datetime | None:
+    def since(self, connection: Connection) -> datetime | None:
         """Since when somebody has been listening, None while nobody does."""
         ...
 
@@ -96,10 +96,13 @@ class UsageFeed:
     async def _cursor(self, audience: Audience) -> int | None:
         """Where the audience is; None where nobody listens. Who begins to listen begins with what comes then."""
         table, name = usage_cursors, audience.name
-        async with self._database.reading() as tx:
-            since = await audience.since(tx)
-            known: int | None = await tx.scalar(select(table.c.posting_id).where(table.c.audience == name))
-            start = await newest_before(tx, since) if since is not None and known is None else 0
+
+        def look(connection: Connection) -> tuple[datetime | None, int | None, int]:
+            since = audience.since(connection)
+            known = connection.scalar(select(table.c.posting_id).where(table.c.audience == name))
+            return since, known, newest_before(connection, since) if since is not None and known is None else 0
+
+        since, known, start = await self._database.glance(look)
         if since is not None and known is not None:
             return known
         if since is None and known is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from cloudyard.domains.live.models import live_followers
 from cloudyard.domains.live.service import LiveFeed
@@ -28,10 +28,10 @@ class UsageFollowers:
         self._clock = clock
         self._feed = feed
 
-    async def since(self, tx: Transaction) -> datetime | None:
+    def since(self, connection: Connection) -> datetime | None:
         """Since when the first of those who follow has done so; None where nobody does."""
         table = live_followers
-        found: datetime | None = await tx.scalar(select(func.min(table.c.since)).where(table.c.until > self._now()))
+        found: datetime | None = connection.scalar(select(func.min(table.c.since)).where(table.c.until > self._now()))
         return found
 
     async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Callable[[], Awaitable[None]]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, select
+from sqlalchemy import Row, exists, select
 
 from cloudyard.domains.identity import (
     PASSWORD_CHANGED,
@@ -101,9 +101,9 @@ class Postman:
 
     async def _claim(self) -> Sequence[Row[Any]]:
         now = self._clock.now()
-        async with self._database.reading() as tx:  # mostly nothing is due, and writers need not wait to hear that
-            due = await tx.first(select(notification_digests.c.user_id).where(notification_digests.c.due_at <= now))
-        if due is None:
+        due = exists().where(notification_digests.c.due_at <= now)
+        # Mostly nothing is due, and writers need not wait to hear that.
+        if not await self._database.glance(lambda connection: connection.scalar(select(due))):
             return []
         async with self._database.transaction() as tx:
             return await claim(tx, notification_digests, now=now, lease=LEASE, limit=BATCH)

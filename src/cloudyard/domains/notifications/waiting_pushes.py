@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from cloudyard.domains.identity.models import users
 from cloudyard.domains.identity.records import UserStatus
@@ -43,12 +43,10 @@ async def queue_push(tx: Transaction, ids: Ids, notice: Mapping[str, Any]) -> No
         await tx.execute(insert(push_deliveries), rows)
 
 
-async def is_due(tx: Transaction, now: datetime) -> bool:
+def is_due(connection: Connection, now: datetime) -> bool:
     """Whether anything waits whose time has come."""
-    due = select(push_deliveries.c.id).where(
-        push_deliveries.c.state == SendState.WAITING.value, push_deliveries.c.due_at <= now
-    )
-    return await tx.first(due.limit(1)) is not None
+    due = exists().where(push_deliveries.c.state == SendState.WAITING.value, push_deliveries.c.due_at <= now)
+    return bool(connection.scalar(select(due)))
 
 
 async def take_pushes(tx: Transaction, now: datetime, limit: int) -> Sequence[Taken]:

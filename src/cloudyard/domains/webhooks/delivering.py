@@ -122,9 +122,8 @@ class Deliveries:
         due = exists().where(
             webhook_deliveries.c.endpoint_id == webhook_endpoints.c.id, *repository.sendable(self._clock.now())
         )
-        async with self._database.reading() as tx:
-            found = await tx.all(select(webhook_endpoints.c.id).where(webhook_endpoints.c.active, due))
-        return [row.id for row in found]
+        query = select(webhook_endpoints.c.id).where(webhook_endpoints.c.active, due)
+        return await self._database.glance(lambda connection: list(connection.scalars(query)))
 
     async def _drain(self, endpoint_id: str) -> int:
         """Send what one endpoint is due, a batch after the other; the number of tries."""

@@ -91,10 +91,10 @@ class UsageWebhooks:
         self._rows = rows
         self._wakening = wakening
 
-    async def since(self, tx: Transaction) -> datetime | None:
+    def since(self, connection: Connection) -> datetime | None:
         """When the first of the active endpoints that want it was changed last; None where none wants it."""
         table = webhook_endpoints
-        active = await tx.all(select(table.c.events, table.c.updated_at).where(table.c.active))
+        active = connection.execute(select(table.c.events, table.c.updated_at).where(table.c.active))
         return min((row.updated_at for row in active if CREDIT_USED in row.events), default=None)
 
     async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Callable[[], Awaitable[None]]:

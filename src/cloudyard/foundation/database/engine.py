@@ -17,13 +17,13 @@ from cloudyard.foundation.database.errors import (
 )
 from cloudyard.foundation.database.postgresql import postgresql_engine
 from cloudyard.foundation.database.sqlite import (
-    grouping_engine,
     prepared_file,
     reading_engine,
+    thread_engine,
     writing_engine,
 )
 from cloudyard.foundation.database.transaction import Transaction
-from cloudyard.foundation.database.writer_thread import WriterThread
+from cloudyard.foundation.database.unit_thread import BEGIN, BEGIN_WRITING, UnitThread
 from cloudyard.foundation.finishing import ended
 
 T = TypeVar("T")
@@ -37,12 +37,13 @@ class Database:
     """One SQLite file or one PostgreSQL database.
 
     On SQLite writers of this process take turns through a fair lock, since SQLite's own waiting is a poll;
-    grouped work runs on one writer thread, which costs one thread hop a group and not one a statement.
+    grouped work and glances run on a thread each, which costs one thread hop and not one a statement.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         parsed = make_url(url)
-        self._grouping: WriterThread | None = None
+        self._grouping: UnitThread | None = None
+        self._glancing: UnitThread | None = None
         self._write_turn: asyncio.Lock | None = None
         self._patience = busy_timeout_ms / 1000
         match parsed.get_backend_name():
@@ -51,7 +52,12 @@ class Database:
                 self._dialect = "sqlite"
                 self._writing = writing_engine(file, busy_timeout_ms)
                 self._reading = reading_engine(file, busy_timeout_ms, pool_size)
-                self._grouping = WriterThread(grouping_engine(file, busy_timeout_ms))
+                self._grouping = UnitThread(
+                    thread_engine(file, busy_timeout_ms), name="database-writer", begin=BEGIN_WRITING
+                )
+                self._glancing = UnitThread(
+                    thread_engine(file, busy_timeout_ms, query_only=True), name="database-reader", begin=BEGIN
+                )
                 self._write_turn = asyncio.Lock()
             case "postgresql" | "postgres":
                 self._dialect = "postgresql"
@@ -103,6 +109,16 @@ class Database:
         async with _begun(self._reading) as connection:
             yield Transaction(connection)
 
+    async def glance(self, look: Callable[[Connection], T]) -> T:
+        """Read a little with synchronous statements, at a fraction of what `reading` costs: for what is looked at
+        again and again. Raises `DatabaseUnavailable`.
+        """
+        if self._glancing is not None:
+            with translated_errors():
+                return await _to_its_end(self._glancing.submit(look))
+        async with self.reading() as tx:
+            return await tx.run_sync(look)
+
     async def run(
         self,
         work: Callable[[Connection], T],
@@ -136,8 +152,9 @@ class Database:
         """Release every connection."""
         await self._writing.dispose()
         await self._reading.dispose()
-        if self._grouping is not None:
-            self._grouping.close()
+        for thread in (self._grouping, self._glancing):
+            if thread is not None:
+                thread.close()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

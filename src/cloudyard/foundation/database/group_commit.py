@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
 from cloudyard.foundation.database.joining import OpenGroup
-from cloudyard.foundation.database.writer_thread import tell
+from cloudyard.foundation.database.unit_thread import tell
 from cloudyard.foundation.errors import DomainError
 from cloudyard.foundation.finishing import until_done
 

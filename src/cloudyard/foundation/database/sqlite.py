@@ -42,10 +42,10 @@ def reading_engine(url: URL, busy_timeout_ms: int, pool_size: int) -> AsyncEngin
     return engine
 
 
-def grouping_engine(url: URL, busy_timeout_ms: int) -> Engine:
-    """The one connection of the writer thread, which says itself when its transactions begin and end."""
+def thread_engine(url: URL, busy_timeout_ms: int, *, query_only: bool = False) -> Engine:
+    """The one connection of a `UnitThread`, which says itself when its transactions begin and end."""
     engine = create_engine(url.set(drivername="sqlite"), pool_size=1, max_overflow=0, isolation_level="AUTOCOMMIT")
-    _configure(engine, busy_timeout_ms, begin=None)
+    _configure(engine, busy_timeout_ms, begin=None, query_only=query_only)
     return engine
 
 

@@ -210,8 +210,7 @@ class Dispatcher:
         """Consumers of this process for whom something is due."""
         table, now = outbox_deliveries, self._clock.now()
         due = select(table.c.consumer).where(*claimable(table, now), *_waiting(self._outbox.consumers)).distinct()
-        async with self._database.reading() as tx:
-            return [row.consumer for row in await tx.all(due)]
+        return await self._database.glance(lambda connection: list(connection.scalars(due)))
 
     async def _deliver(self, row: Row[Any], event: Delivered) -> None:
         try:

@@ -71,9 +71,8 @@ class Scheduler:
 
     async def _due(self) -> list[str]:
         """The jobs whose time has come, in the order in which they were given."""
-        async with self._database.reading() as tx:
-            found = await tx.all(select(schedules.c.name).where(schedules.c.due_at <= self._clock.now()))
-        due = {row.name for row in found}
+        query = select(schedules.c.name).where(schedules.c.due_at <= self._clock.now())
+        due = await self._database.glance(lambda connection: set(connection.scalars(query)))
         return [name for name in self._jobs if name in due]
 
     async def _attend(self, name: str) -> bool:

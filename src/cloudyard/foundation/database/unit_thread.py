@@ -1,4 +1,4 @@
-"""The thread that runs grouped work on SQLite, and waits for its disk."""
+"""A thread that runs units of work on SQLite, and waits for its disk."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,15 +14,18 @@ from cloudyard.foundation.database.sqlite import run_statement
 T = TypeVar("T")
 V = TypeVar("V")
 
-BEGIN = "BEGIN IMMEDIATE"
+BEGIN = "BEGIN"
+BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 
-class WriterThread:
+class UnitThread:
     """Runs work on a connection that it keeps: taking one from a pool costs as much as a small statement, and an
     executor's bookkeeping as much as two."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, name: str, begin: str) -> None:
         self._engine = engine
+        self._name = name
+        self._begin_statement = begin
         self._connection: Connection | None = None
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -64,7 +67,7 @@ class WriterThread:
             raise RuntimeError("the database is closed")
         self._jobs.put(job)
         if self._thread is None:
-            self._thread = Thread(target=self._serve, name="database-writer", daemon=True)
+            self._thread = Thread(target=self._serve, name=self._name, daemon=True)
             self._thread.start()
 
     def _serve(self) -> None:
@@ -74,7 +77,7 @@ class WriterThread:
 
     def _begin(self) -> None:
         with self._given_up():
-            run_statement(self._open(), BEGIN)
+            run_statement(self._open(), self._begin_statement)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         """Do work in the unit that was begun. Where it fails everything is rolled back."""
