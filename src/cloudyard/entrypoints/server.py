@@ -4,7 +4,8 @@ import asyncio
 import gc
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -24,11 +25,14 @@ log = structlog.get_logger(__name__)
 GARBAGE_THRESHOLDS = (20_000, 20, 50)
 """New objects until the young ones are looked through, and rounds until the older ones are (`gc.set_threshold`)."""
 
+TICK_SECONDS = 1.0
+"""How often uvicorn's chores are done: the Date header of answers."""
+
 Ready = Callable[[str], None]
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and when it begins to stop."""
+    """Says when it is ready, and when it begins to stop. Begins as soon as it is told to."""
 
     def __init__(
         self, config: uvicorn.Config, when_ready: Callable[[], None], when_stopping: Callable[[], None]
@@ -36,6 +40,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._when_ready = when_ready
         self._when_stopping = when_stopping
+        self._loop = asyncio.get_running_loop()
+        self._told = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then report."""
@@ -43,6 +49,18 @@ class _Server(uvicorn.Server):
         _collect_garbage_seldom()
         if not self.should_exit:
             self._when_ready()
+
+    async def main_loop(self) -> None:
+        """Wait for the signal, which uvicorn looks for ten times a second."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._told.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal has come."""
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._told.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Report, then take nothing new and wait for what is open."""
