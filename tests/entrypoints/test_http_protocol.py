@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cloudyard.entrypoints.http_protocol import HttpProtocol
+from cloudyard.entrypoints.http_protocol import HttpProtocol, JoiningTransport
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -135,3 +135,21 @@ async def test_an_app_that_fails_behind_its_head(writes: list[bytes]) -> None:
     async with connected(app) as (reader, writer):
         writer.write(REQUEST)
         assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_head_for_a_connection_that_is_gone_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    class Gone:
+        closing = False
+
+        def is_closing(self) -> bool:
+            return self.closing
+
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("the handler is closed")
+
+    transport = Gone()
+    joining = JoiningTransport(transport)  # type: ignore[arg-type]
+    joining.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    transport.closing = True
+    await asyncio.sleep(0.01)
+    assert caplog.records == []

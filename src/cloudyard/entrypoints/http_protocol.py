@@ -40,7 +40,7 @@ class JoiningTransport:
         return getattr(self._transport, name)
 
     def _flush(self) -> None:
-        if self._head:
+        if self._head and not self._transport.is_closing():
             self._send(self._head)
 
     def _send(self, data: bytes) -> None:

@@ -120,7 +120,25 @@ def test_a_server_that_falls_silent(run: Run) -> None:
 
     async def scene() -> None:
         async with scripted(script) as server, client() as connections:
-            got = await post(connections, server, patience=0.1)
+            got = await post(connections, server, patience=1)
+            assert await got.piece() == b"hello"
+            with pytest.raises(TimeoutError):
+                await got.piece()
+            got.close()
+
+    run(scene())
+
+
+def test_who_looks_away_while_the_server_falls_silent_hears_of_it(run: Run) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello")  # without a length, so that hanging up would end it
+        await peer.gone()
+
+    async def scene() -> None:
+        async with scripted(script) as server, client() as connections:
+            got = await post(connections, server, patience=1)
+            await server.peers[0].writer.wait_closed()
             assert await got.piece() == b"hello"
             with pytest.raises(TimeoutError):
                 await got.piece()
@@ -159,7 +177,7 @@ def test_a_server_that_is_slow_but_never_silent_is_waited_for(run: Run) -> None:
 
 
 def test_a_slow_reader_holds_the_server_up_and_is_no_silence(run: Run) -> None:
-    body = b"x" * 32 * 1024 * 1024
+    body = b"x" * 16 * 1024 * 1024
     taken = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -169,8 +187,8 @@ def test_a_slow_reader_holds_the_server_up_and_is_no_silence(run: Run) -> None:
 
     async def scene() -> None:
         async with scripted(script) as server, client() as connections:
-            got = await post(connections, server, patience=0.2)
-            await asyncio.sleep(0.6)
+            got = await post(connections, server, patience=2)
+            await asyncio.sleep(2.5)
             assert not taken.is_set(), "all of it was read ahead"
             assert await got.read() == body
             got.close()

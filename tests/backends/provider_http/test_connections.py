@@ -1,6 +1,7 @@
 """Which connections are used again, and what goes over them."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -74,10 +75,21 @@ def test_answers_that_are_under_way_have_a_connection_each(run: Run) -> None:
     [
         answer(b"hello", b"Connection: close"),
         answer(b"hello") + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra",
+        answer(b"hello") + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n",
+        answer(b"hello") + b"HTTP/1.1 200 OK\r\nX-Partial: ",
+        answer(b"hello") + b"H",
         answer(b"hello") + b"rubbish",
         answer(b"hello").replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
-    ids=["the server closes", "an answer too many", "rubbish behind it", "an old version"],
+    ids=[
+        "the server closes",
+        "an answer too many",
+        "half a head too many",
+        "half a header too many",
+        "a byte too many",
+        "rubbish behind it",
+        "an old version",
+    ],
 )
 def test_a_connection_that_cannot_be_trusted_is_not_used_again(run: Run, sent: bytes) -> None:
     async def scene() -> None:
@@ -204,20 +216,25 @@ def test_what_is_asked(run: Run) -> None:
     asked: list[bytes] = []
 
     async def script(peer: Peer) -> None:
-        asked.append(await peer.request())
-        await peer.send(answer(b""))
+        while request := await peer.request():
+            asked.append(request)
+            await peer.send(answer(b""))
 
     async def scene() -> None:
         async with scripted(script, host="::1") as server:
             connections = Connections(connect_seconds=5, kept_seconds=4)
-            url = server.url.replace("http://", "http://user@")
-            got = await connections.post(url, "/chat", {"Authorization": "Bearer é"}, b"{}", patience=8)
-            assert await got.read() == b""
-            got.close()
+            url = server.url.replace("http://", "http://user:p%40ss@").replace("/v1", "/my models/é%20/v1")
+            for headers in ({"Authorization": "Bearer é"}, {}):
+                got = await connections.post(url, "/chat", headers, b"{}", patience=8)
+                assert await got.read() == b""
+                got.close()
             connections.close()
-            authority = server.url.removeprefix("http://").removesuffix("/v1")
-        lines = [b"POST /v1/chat HTTP/1.1", b"Host: " + authority.encode(), b"Content-Length: 2"]
-        assert asked == [b"\r\n".join([*lines, "Authorization: Bearer é".encode(), b"", b"{}"])]
+            authority = server.url.removeprefix("http://").removesuffix("/v1").encode()
+        lines = [b"POST /my%20models/%C3%A9%20/v1/chat HTTP/1.1", b"Host: " + authority, b"Content-Length: 2"]
+        assert asked == [
+            b"\r\n".join([*lines, "Authorization: Bearer é".encode(), b"", b"{}"]),
+            b"\r\n".join([*lines, b"Authorization: Basic " + b64encode(b"user:p@ss"), b"", b"{}"]),
+        ]
 
     run(scene())
 
@@ -233,10 +250,12 @@ def test_a_header_that_would_end_its_line_is_never_sent(run: Run, value: str) ->
     run(scene())
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "/v1", "http://", "http://127.0.0.1:99999/v1"])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/v1", "/v1", "http://", "http://127.0.0.1:99999/v1", "http://127.0.0.1/v1?a=b"]
+)
 def test_what_is_no_address(run: Run, url: str) -> None:
     async def scene() -> None:
-        with pytest.raises(ValueError, match=r"URL|Port"):
+        with pytest.raises(ValueError, match=r"URL|Port|query"):
             await Connections(connect_seconds=5, kept_seconds=4).post(url, "/chat", {}, b"{}", patience=8)
 
     run(scene())

@@ -105,7 +105,7 @@ async def test_no_more_join_than_there_is_room_for(bare: Database, open_for_long
     assert max(await commits.settled()) <= 4
 
 
-async def test_units_of_work_wait_no_longer_than_the_group_is_open(bare: Database) -> None:
+async def test_units_of_work_come_after_the_group_that_is_open(bare: Database) -> None:
     commits = Commits(bare)
     await commits.begin(1)
     async with bare.transaction() as tx:

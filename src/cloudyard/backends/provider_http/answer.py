@@ -81,8 +81,8 @@ class Answer:
         self._held += len(piece)
 
     def end(self) -> None:
-        """All of the body has come."""
-        self._ended = True
+        """All of the body has come, unless it was given up before."""
+        self._ended = self._failure is None
 
     def fail(self, failure: Exception) -> None:
         """Nothing more will come, unless all had."""

@@ -93,6 +93,11 @@ class Connection(asyncio.Protocol):
             answer.end()
         answer.fail(BrokenConnection(str(error) if error else "the server closed the connection"))
 
+    def on_message_begin(self) -> None:
+        """Called by the parser at the first byte of an answer. Behind one that nobody asked for all is doubtful."""
+        if self._answer is None:
+            self._is_free = False
+
     def on_status(self, reason: bytes) -> None:
         """Called by the parser."""
         self._reason += reason.decode("latin-1")
@@ -104,9 +109,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Called by the parser; there may be heads before the answer's own (RFC 9110, 15.2)."""
         status = self._parser.get_status_code()
-        if self._answer is None:
-            self._is_free = False
-        elif status >= HTTPStatus.OK:
+        if self._answer is not None and status >= HTTPStatus.OK:
             self._answer.begin(status, self._reason, self._headers)
 
     def on_body(self, piece: bytes) -> None:

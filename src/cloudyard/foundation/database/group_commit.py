@@ -1,8 +1,8 @@
 """Group commit: concurrent commands share one transaction, and so one disk flush.
 
-Whatever has queued while the previous group was being written forms the next group, so a lone caller
-never waits for company and a crowd pays for one flush together. Where nobody waits for a group, the group waits a
-moment for what follows from it.
+Whatever has queued while the previous group was being written forms the next group, so that nobody who waits for the
+disk waits for company, and a crowd pays for one flush together. A group that nobody waits for waits a moment for what
+follows from it.
 """
 
 import asyncio

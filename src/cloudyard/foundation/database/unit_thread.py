@@ -37,9 +37,11 @@ class UnitThread:
         outcome: asyncio.Future[T] = loop.create_future()
 
         def committed(result: T) -> None:
-            if durable is not None:
-                durable(result)
-            outcome.set_result(result)
+            try:
+                if durable is not None:
+                    durable(result)
+            finally:
+                outcome.set_result(result)
 
         def job() -> None:
             try:

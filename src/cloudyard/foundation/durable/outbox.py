@@ -208,9 +208,14 @@ class Dispatcher:
 
     async def _due(self) -> list[str]:
         """Consumers of this process for whom something is due."""
-        table, now = outbox_deliveries, self._clock.now()
-        due = select(table.c.consumer).where(*claimable(table, now), *_waiting(self._outbox.consumers)).distinct()
-        return await self._database.glance(lambda connection: list(connection.scalars(due)))
+        due = [
+            exists().where(*claimable(outbox_deliveries, self._clock.now()), *_waiting([name]))
+            for name in self._outbox.consumers
+        ]
+        if not due:
+            return []
+        found = await self._database.glance(lambda connection: connection.execute(select(*due)).one())
+        return [name for name, is_due in zip(self._outbox.consumers, found, strict=True) if is_due]
 
     async def _deliver(self, row: Row[Any], event: Delivered) -> None:
         try:

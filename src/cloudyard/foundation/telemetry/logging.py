@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import msgspec
@@ -21,9 +20,6 @@ EventDict = MutableMapping[str, Any]
 
 # Their info lines repeat what the access line and our own start-up lines say.
 QUIET_LIBRARIES = ("uvicorn", "alembic", "aiosqlite", "asyncio", "httpcore", "httpx2", "aiohttp")
-
-LEVELS = MappingProxyType({"warn": "warning", "exception": "error", "fatal": "critical"})
-"""What the level is called where the method is called otherwise."""
 
 # Without the values of variables: there are secrets among them, and to show them takes seconds.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
@@ -123,7 +119,7 @@ def _describe(_logger: object, method: str, event_dict: EventDict) -> EventDict:
             event_dict["user_id"] = context.user_id
         if context.trace_id is not None:
             event_dict["trace_id"] = context.trace_id
-    event_dict["level"] = LEVELS.get(method, method)
+    event_dict["level"] = method
     event_dict["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return event_dict
 
