@@ -31,9 +31,10 @@ class Connection(asyncio.Protocol):
     def ask(self, head: bytes, body: bytes, patience: float, on_close: Callable[[], None]) -> Answer:
         """Send a request. An answer that falls silent for `patience` seconds fails with `TimeoutError`.
 
-        `on_close` is called when the answer is closed.
+        `on_close` is called when the answer is closed. Raises `BrokenConnection` where the server has hung up already.
         """
-        assert self._transport is not None  # noqa: S101 - it was made before anybody got it
+        if self._transport is None:
+            raise BrokenConnection("the server closed the connection")
         self._answer = answer = Answer(on_close, self._resume)
         self._is_free = False
         self._patience, self._heard = patience, self._loop.time()
