@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from cloudyard.testing.clock import ManualClock
+
 T = TypeVar("T")
 
 LONGEST_SECONDS = 10.0
@@ -16,6 +18,19 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LONGEST_SECONDS):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def until_after(clock: ManualClock, seconds: float, condition: Callable[[], bool]) -> None:
+    """Move the clock by so much again and again until the condition holds; TimeoutError as above.
+
+    Once is not enough where a loop reads the clock by itself: it may begin its pause after the clock was moved.
+    """
+
+    def holds() -> bool:
+        clock.advance(seconds)
+        return condition()
+
+    await until(holds)
 
 
 async def eventually(ask: Callable[[], Awaitable[T]], good: Callable[[T], object]) -> T:

@@ -19,6 +19,7 @@ from cloudyard.domains.inference.ports import LocalModel, WorkerState, WorkerSta
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.clock import ManualClock
+from cloudyard.testing.waiting import until_after
 from cloudyard.testing.workers import Workers, is_gone, post, say_something, until
 
 
@@ -218,8 +219,7 @@ async def test_an_idle_model_is_unloaded_and_comes_back(chat_model: LocalModel, 
         clock.advance(59)
         await asyncio.sleep(0.1)
         assert only(models).state is WorkerState.READY
-        clock.advance(2)
-        await until(lambda: only(models).state is WorkerState.STOPPED)
+        await until_after(clock, 2, lambda: only(models).state is WorkerState.STOPPED)
         await until(lambda: is_gone(pid))
         async with models.lease(model) as endpoint:
             assert await say_something(endpoint)
@@ -236,8 +236,7 @@ async def test_a_model_started_at_boot_and_never_called_is_unloaded_too(
     try:
         await models.start(replace(chat_model, idle_unload_seconds=60))
         await until(lambda: only(models).state is WorkerState.READY)
-        clock.advance(61)
-        await until(lambda: only(models).state is WorkerState.STOPPED)
+        await until_after(clock, 61, lambda: only(models).state is WorkerState.STOPPED)
     finally:
         await models.close()
 

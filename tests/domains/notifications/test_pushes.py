@@ -37,7 +37,7 @@ from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.identity import IdentityParts
 from cloudyard.testing.notices import TTL_SECONDS, PushParts, notice, push_parts
 from cloudyard.testing.push_service import Browser, PushService, running_push_service
-from cloudyard.testing.waiting import until
+from cloudyard.testing.waiting import until, until_after
 
 PROGRAM = Path(__file__).with_name("push_process.py")
 
@@ -263,8 +263,7 @@ async def test_a_service_that_hangs_holds_up_no_other(
         await until(lambda: hanging.tries == 1)
         await register(push, service, ada, service.subscribe())
         await notifications.post(notice(ada.id, "low:2"))
-        clock.advance(2)
-        await until(lambda: len(service.taken) == 1)
+        await until_after(clock, 2, lambda: len(service.taken) == 1)
         pushing.cancel()
         await asyncio.gather(pushing, return_exceptions=True)
 

@@ -13,7 +13,7 @@ from cloudyard.foundation.database import Database, DatabaseUnavailable
 from cloudyard.foundation.durable import Event, Outbox
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.clock import ManualClock
-from cloudyard.testing.waiting import until
+from cloudyard.testing.waiting import until, until_after
 from cloudyard.testing.webhooks import Receiver, WebhookParts, webhook_parts
 
 Tell = Callable[..., Awaitable[None]]
@@ -104,8 +104,7 @@ async def test_a_worker_that_fails_ends_no_other(
         assert not running.done()
         async with database.transaction() as tx:
             await tx.execute(text("DROP TRIGGER curse"))
-        clock.advance(60)
-        await until(lambda: len(receiver.posted) == 4)
+        await until_after(clock, 1, lambda: len(receiver.posted) == 4)
     await parts.sender.close()
 
 

@@ -14,7 +14,7 @@ from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import BackgroundWork, Delivered, Dispatcher, Event, Outbox
 from cloudyard.foundation.durable.outbox import ATTEMPTS_BEFORE_DEAD, BATCH, LEASE, outbox_deliveries, outbox_events
 from cloudyard.testing.clock import ManualClock
-from cloudyard.testing.waiting import until
+from cloudyard.testing.waiting import until, until_after
 
 LONGEST_PAUSE = 300
 
@@ -326,12 +326,7 @@ async def test_the_loop_finds_what_others_wrote(
     async with running(dispatcher, clock):
         for number in (1, 2):
             await emit(database, elsewhere, changed(number))
-
-            def heard_later(number: int = number) -> bool:
-                clock.advance(3)  # again and again: a look that began before the event was written does not see it
-                return listener.heard[-1:] == [number]
-
-            await until(heard_later)
+            await until_after(clock, 3, lambda heard=number: listener.heard[-1:] == [heard])
 
 
 async def test_the_loop_finds_what_is_to_be_tried_again(
@@ -340,12 +335,7 @@ async def test_the_loop_finds_what_is_to_be_tried_again(
     async with running(Dispatcher(database, outbox, clock, poll_seconds=3), clock):
         await emit(database, outbox, changed(1, fail=2), changed(2), changed(3, "thing:2"))
         await until(lambda: listener.heard == [3])
-
-        def heard_later() -> bool:
-            clock.advance(1)
-            return listener.heard == [3, 1, 2]
-
-        await until(heard_later)
+        await until_after(clock, 1, lambda: listener.heard == [3, 1, 2])
 
 
 async def test_nobody_is_woken_where_nothing_can_be_delivered(
