@@ -27,8 +27,9 @@ from pydantic import BaseModel
 
 from cloudyard.domains.identity import Principal, Scope
 from cloudyard.foundation.errors import DomainError, ErrorKind
-from cloudyard.surfaces.mcp.caller import needed_for, principal_of
+from cloudyard.surfaces.mcp.caller import principal_of
 from cloudyard.surfaces.mcp.files import OwnFiles, is_text
+from cloudyard.surfaces.mcp.scopes import needed_for
 from cloudyard.surfaces.mcp.services import McpServices
 from cloudyard.surfaces.mcp.views import FileInfo, chat_turn, model_info, wallet_info
 

@@ -1,9 +1,10 @@
 """What applications read first: whose tokens `/mcp` takes (RFC 9728), and where they get them (RFC 8414)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import FastAPI, Request
-from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
-from pydantic import AnyHttpUrl, BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from cloudyard.domains.identity import GRANTABLE
 from cloudyard.surfaces.oauth.policy import AUTHORIZE, POLICY, REGISTER, REVOKE, TOKEN
@@ -28,44 +29,37 @@ def add_metadata(app: FastAPI, services: OAuthServices) -> None:
         app.add_api_route(path, of_resource, methods=["GET"], include_in_schema=False)
 
 
-def server_metadata(base: str, *, registration: bool) -> OAuthMetadata:
+def server_metadata(base: str, *, registration: bool) -> Mapping[str, Any]:
     """The authorization server's document. Its issuer is the server's base URL."""
-
-    def at(path: str) -> AnyHttpUrl:
-        return AnyHttpUrl(base + POLICY.prefix + path)
-
-    return OAuthMetadata.model_validate(
-        {
-            "issuer": base,
-            "authorization_endpoint": at(AUTHORIZE),
-            "token_endpoint": at(TOKEN),
-            "registration_endpoint": at(REGISTER) if registration else None,
-            "revocation_endpoint": at(REVOKE),
-            "scopes_supported": SCOPES,
-            "response_types_supported": ["code"],
-            "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
-            "token_endpoint_auth_methods_supported": ["none"],
-            "revocation_endpoint_auth_methods_supported": ["none"],
-            "code_challenge_methods_supported": ["S256"],
-            "client_id_metadata_document_supported": True,
-            "authorization_response_iss_parameter_supported": True,
-        }
-    )
+    at = base + POLICY.prefix
+    return {
+        "issuer": base,
+        "authorization_endpoint": at + AUTHORIZE,
+        "token_endpoint": at + TOKEN,
+        **({"registration_endpoint": at + REGISTER} if registration else {}),
+        "revocation_endpoint": at + REVOKE,
+        "scopes_supported": SCOPES,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "code_challenge_methods_supported": ["S256"],
+        "client_id_metadata_document_supported": True,
+        "authorization_response_iss_parameter_supported": True,
+    }
 
 
-def resource_metadata(base: str, path: str) -> ProtectedResourceMetadata:
+def resource_metadata(base: str, path: str) -> Mapping[str, Any]:
     """The document of what the tokens are for."""
-    return ProtectedResourceMetadata.model_validate(
-        {
-            "resource": base + path,
-            "authorization_servers": [base],
-            "scopes_supported": SCOPES,
-            "resource_name": "Cloudyard MCP server",
-        }
-    )
+    return {
+        "resource": base + path,
+        "authorization_servers": [base],
+        "scopes_supported": SCOPES,
+        "bearer_methods_supported": ["header"],
+        "resource_name": "Cloudyard MCP server",
+    }
 
 
-def _json(document: BaseModel) -> Response:
-    body = document.model_dump_json(exclude_none=True)
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+def _json(document: Mapping[str, Any]) -> Response:
+    return JSONResponse(document, headers={"Cache-Control": "no-store"})
