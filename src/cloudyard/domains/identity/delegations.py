@@ -119,8 +119,9 @@ class Delegations:
                 await self._live(tx, row)
                 tokens = self._pair(key, row)
                 used = not await self._swap(tx, row.session_id, code, tokens)
+            if not used:  # noted by nobody else: two who lock both rows in different order would block each other
                 await self._note_exchange(tx, row.session_id)
-            if used:
+            else:
                 await self._rows.end(tx, sessions.c.id == row.session_id, reason=CODE_REUSED)
         if used:
             raise InvalidGrant("This code was used before, so what came of it was ended for safety. Ask the user anew.")
