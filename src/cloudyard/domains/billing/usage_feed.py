@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 import structlog
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from cloudyard.domains.billing.settled_usage import newest_before, settled_after
 from cloudyard.domains.billing.usage_feed_models import usage_cursors
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.5
 AT_ONCE = 200
 """Charges a transaction: few enough that no call waits long for it."""
+
+CURSOR = select(usage_cursors.c.posting_id).where(usage_cursors.c.audience == bindparam("name"))
 
 Afterwards = Callable[[], Awaitable[None]]
 
@@ -99,7 +101,7 @@ class UsageFeed:
 
         def look(connection: Connection) -> tuple[datetime | None, int | None, int]:
             since = audience.since(connection)
-            known = connection.scalar(select(table.c.posting_id).where(table.c.audience == name))
+            known = connection.scalar(CURSOR, {"name": name})
             return since, known, newest_before(connection, since) if since is not None and known is None else 0
 
         since, known, start = await self._database.glance(look)

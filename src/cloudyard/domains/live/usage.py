@@ -13,10 +13,12 @@ from cloudyard.domains.live.service import LiveFeed
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Transaction
 from cloudyard.foundation.durable import Delivered
+from cloudyard.foundation.durable.leases import NOW
 
 CHAT_COMPLETED = "chat.completed"
 CHAT = "chat"
 COMPLETED = "completed"
+FIRST_FOLLOWED = select(func.min(live_followers.c.since)).where(live_followers.c.until > NOW)
 
 
 class UsageFollowers:
@@ -30,8 +32,7 @@ class UsageFollowers:
 
     def since(self, connection: Connection) -> datetime | None:
         """Since when the first of those who follow has done so; None where nobody does."""
-        table = live_followers
-        found: datetime | None = connection.scalar(select(func.min(table.c.since)).where(table.c.until > self._now()))
+        found: datetime | None = connection.scalar(FIRST_FOLLOWED, {"now": self._now()})
         return found
 
     async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Callable[[], Awaitable[None]]:

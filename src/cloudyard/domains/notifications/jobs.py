@@ -32,7 +32,7 @@ from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Delivered, to_its_end
-from cloudyard.foundation.durable.leases import backoff, claim
+from cloudyard.foundation.durable.leases import NOW, backoff, claim
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ LEASE = timedelta(minutes=2)
 BATCH = 20
 ENDING_SECONDS = 10.0
 GIVEN_UP_AFTER = timedelta(days=1)  # a warning that is older than this tells nothing any more
+IS_DUE = select(exists().where(notification_digests.c.due_at <= NOW))
 
 
 class NoticeConsumer:
@@ -101,9 +102,8 @@ class Postman:
 
     async def _claim(self) -> Sequence[Row[Any]]:
         now = self._clock.now()
-        due = exists().where(notification_digests.c.due_at <= now)
         # Mostly nothing is due, and writers need not wait to hear that.
-        if not await self._database.glance(lambda connection: connection.scalar(select(due))):
+        if not await self._database.glance(lambda connection: connection.scalar(IS_DUE, {"now": now})):
             return []
         async with self._database.transaction() as tx:
             return await claim(tx, notification_digests, now=now, lease=LEASE, limit=BATCH)

@@ -14,12 +14,13 @@ from cloudyard.domains.notifications.preferences import read_preferences
 from cloudyard.domains.notifications.records import Category, Channel, Preferences, SendState
 from cloudyard.foundation.database import Transaction
 from cloudyard.foundation.database.upsert import insert_or_ignore
-from cloudyard.foundation.durable.leases import claim, give_back, held
+from cloudyard.foundation.durable.leases import NOW, claim, give_back, held
 from cloudyard.foundation.ids import Ids
 
 LEASE = timedelta(minutes=2)
 NEVER = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 """When what does not wait comes due, so that whoever looks for what is due does not wade through it."""
+IS_DUE = select(exists().where(push_deliveries.c.state == SendState.WAITING.value, push_deliveries.c.due_at <= NOW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ async def queue_push(tx: Transaction, ids: Ids, notice: Mapping[str, Any]) -> No
 
 def is_due(connection: Connection, now: datetime) -> bool:
     """Whether anything waits whose time has come."""
-    due = exists().where(push_deliveries.c.state == SendState.WAITING.value, push_deliveries.c.due_at <= now)
-    return bool(connection.scalar(select(due)))
+    return bool(connection.scalar(IS_DUE, {"now": now}))
 
 
 async def take_pushes(tx: Transaction, now: datetime, limit: int) -> Sequence[Taken]:

@@ -33,7 +33,7 @@ from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
 from cloudyard.foundation.durable.failures import described
-from cloudyard.foundation.durable.leases import claim, give_back
+from cloudyard.foundation.durable.leases import NOW, claim, give_back
 from cloudyard.foundation.outbound_addresses import AddressForbidden
 from cloudyard.foundation.secret_box import SecretBox, SecretUnreadable
 
@@ -43,6 +43,11 @@ SPARE_LEASE = timedelta(seconds=45)
 POLL_SECONDS = 1.0
 PAUSE_SECONDS = 5.0
 """How long an endpoint whose worker failed is left alone."""
+
+DUE_ENDPOINTS = select(webhook_endpoints.c.id).where(
+    webhook_endpoints.c.active,
+    exists().where(webhook_deliveries.c.endpoint_id == webhook_endpoints.c.id, *repository.sendable(NOW)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +124,8 @@ class Deliveries:
         self._wakening.wake()  # what came due while the worker was ending
 
     async def _due_endpoints(self) -> list[str]:
-        due = exists().where(
-            webhook_deliveries.c.endpoint_id == webhook_endpoints.c.id, *repository.sendable(self._clock.now())
-        )
-        query = select(webhook_endpoints.c.id).where(webhook_endpoints.c.active, due)
-        return await self._database.glance(lambda connection: list(connection.scalars(query)))
+        at = {"now": self._clock.now()}
+        return await self._database.glance(lambda connection: list(connection.scalars(DUE_ENDPOINTS, at)))
 
     async def _drain(self, endpoint_id: str) -> int:
         """Send what one endpoint is due, a batch after the other; the number of tries."""

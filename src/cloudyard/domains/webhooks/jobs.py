@@ -19,6 +19,7 @@ from cloudyard.foundation.money import CreditRate
 
 ENDED_KEPT = timedelta(days=30)
 PRUNED_EVERY = timedelta(hours=1)
+WANTED = select(webhook_endpoints.c.events, webhook_endpoints.c.updated_at).where(webhook_endpoints.c.active)
 
 
 class DeliveryRows:
@@ -93,8 +94,7 @@ class UsageWebhooks:
 
     def since(self, connection: Connection) -> datetime | None:
         """When the first of the active endpoints that want it was changed last; None where none wants it."""
-        table = webhook_endpoints
-        active = connection.execute(select(table.c.events, table.c.updated_at).where(table.c.active))
+        active = connection.execute(WANTED)
         return min((row.updated_at for row in active if CREDIT_USED in row.events), default=None)
 
     async def take(self, tx: Transaction, used: Sequence[Delivered]) -> Callable[[], Awaitable[None]]:

@@ -10,6 +10,7 @@ from cloudyard.domains.webhooks.errors import DeliveryNotFound, WebhookNotFound
 from cloudyard.domains.webhooks.models import webhook_deliveries, webhook_endpoints
 from cloudyard.domains.webhooks.records import Delivery, DeliveryFilter, DeliveryState, Webhook
 from cloudyard.foundation.database import Transaction
+from cloudyard.foundation.durable.leases import Moment
 
 NEVER = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 """When a delivery comes due that has ended, or that waits for an earlier one of its lane."""
@@ -55,7 +56,7 @@ async def page_of_deliveries(
     return await tx.all(query.limit(limit).offset(offset)), int(total)
 
 
-def sendable(now: datetime) -> Sequence[ColumnElement[bool]]:
+def sendable(now: Moment) -> Sequence[ColumnElement[bool]]:
     """Deliveries that may be sent now: due, free, and the first of their lane."""
     table, earlier = webhook_deliveries, webhook_deliveries.alias("earlier")
     before = exists().where(

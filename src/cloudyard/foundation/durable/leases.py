@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Integer, Row, Table, or_, select, update
+from sqlalchemy import BindParameter, Column, ColumnElement, Integer, Row, Table, bindparam, or_, select, update
 
 from cloudyard.foundation.database import Transaction, UtcDateTime
+
+Moment = datetime | BindParameter[datetime]
+
+NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
+"""Stands for the moment in a query that is built once and asked every second: building costs more than asking."""
 
 
 def lease_columns(*, indexed: bool = True) -> list[Column[Any]]:
@@ -23,7 +28,7 @@ def lease_columns(*, indexed: bool = True) -> list[Column[Any]]:
     ]
 
 
-def claimable(table: Table, now: datetime) -> list[ColumnElement[bool]]:
+def claimable(table: Table, now: Moment) -> list[ColumnElement[bool]]:
     """Whether a row is due and nobody's."""
     return [table.c.due_at <= now, or_(table.c.lease_until.is_(None), table.c.lease_until < now)]
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import structlog
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Row,
+    Select,
     String,
     Table,
     Text,
@@ -32,7 +33,7 @@ from sqlalchemy import (
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, Transaction, UtcDateTime, metadata
 from cloudyard.foundation.durable.failures import described
-from cloudyard.foundation.durable.leases import backoff, claim, claimable, give_back, held, lease_columns
+from cloudyard.foundation.durable.leases import NOW, backoff, claim, claimable, give_back, held, lease_columns
 from cloudyard.foundation.durable.pruning import delete_in_batches
 
 log = structlog.get_logger(__name__)
@@ -208,14 +209,18 @@ class Dispatcher:
 
     async def _due(self) -> list[str]:
         """Consumers of this process for whom something is due."""
-        due = [
-            exists().where(*claimable(outbox_deliveries, self._clock.now()), *_waiting([name]))
-            for name in self._outbox.consumers
-        ]
-        if not due:
+        if not self._outbox.consumers:
             return []
-        found = await self._database.glance(lambda connection: connection.execute(select(*due)).one())
-        return [name for name, is_due in zip(self._outbox.consumers, found, strict=True) if is_due]
+        query, at = self._what_is_due, {"now": self._clock.now()}
+        found = await self._database.glance(lambda connection: connection.execute(query, at).one())
+        return [name for name, is_due in found._mapping.items() if is_due]
+
+    @cached_property
+    def _what_is_due(self) -> Select[Any]:
+        """For each consumer, by its name, whether something is due `NOW`."""
+        due = claimable(outbox_deliveries, NOW)
+        of_each: list[Any] = [exists().where(*due, *_waiting([name])).label(name) for name in self._outbox.consumers]
+        return select(*of_each)
 
     async def _deliver(self, row: Row[Any], event: Delivered) -> None:
         try:

@@ -13,7 +13,7 @@ from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.database import Database, DatabaseUnavailable, UtcDateTime, metadata
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable.failures import described
-from cloudyard.foundation.durable.leases import claim, give_back, lease_columns
+from cloudyard.foundation.durable.leases import NOW, claim, give_back, lease_columns
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,8 @@ schedules = Table(
     Column("last_error", Text),
     *lease_columns(),
 )
+
+DUE = select(schedules.c.name).where(schedules.c.due_at <= NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class Scheduler:
 
     async def _due(self) -> list[str]:
         """The jobs whose time has come, in the order in which they were given."""
-        query = select(schedules.c.name).where(schedules.c.due_at <= self._clock.now())
-        due = await self._database.glance(lambda connection: set(connection.scalars(query)))
+        at = {"now": self._clock.now()}
+        due = await self._database.glance(lambda connection: set(connection.scalars(DUE, at)))
         return [name for name in self._jobs if name in due]
 
     async def _attend(self, name: str) -> bool:
