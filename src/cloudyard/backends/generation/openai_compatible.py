@@ -1,6 +1,6 @@
 """Any OpenAI-compatible server (llama.cpp's own, vLLM, Ollama, a hosted one) behind the `Provider` port."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -91,31 +91,21 @@ async def _events(answer: Answer) -> AsyncIterator[bytes]:
     A stream that ends without one has broken off. Raises `ProviderUnavailable`, once every whole event that
     came was given out.
     """
-    pending = bytearray()
-    while piece := await _piece_of(answer):
-        pending += piece
-        if len(pending) > LARGEST_EVENT:
-            raise ProviderUnavailable("The provider sent an event that is too large.")
-        for data in _taken_from(pending):
-            if data == DONE:
-                return
-            yield data
-    raise ProviderUnavailable("The provider broke off: its stream ended early.")
-
-
-async def _piece_of(answer: Answer) -> bytes:
+    pending = b""
     try:
-        return await answer.piece()
+        while piece := await answer.piece():
+            *lines, pending = (pending + piece).split(b"\n")
+            if len(pending) > LARGEST_EVENT:
+                raise ProviderUnavailable("The provider sent an event that is too large.")
+            for line in lines:
+                if not line.startswith(PREFIX):
+                    continue
+                data = line[len(PREFIX) :].strip()
+                if data == DONE:
+                    return
+                yield data
     except TimeoutError as error:
         raise ProviderUnavailable("The provider broke off: it fell silent.") from error
     except OSError as error:
         raise ProviderUnavailable("The provider broke off: the connection to it was lost.") from error
-
-
-def _taken_from(pending: bytearray) -> Iterator[bytes]:
-    """Take whole lines off the front, and give out what those of data say."""
-    while (end := pending.find(b"\n")) >= 0:
-        line = bytes(pending[:end]).strip()
-        del pending[: end + 1]
-        if line.startswith(PREFIX):
-            yield line[len(PREFIX) :].strip()
+    raise ProviderUnavailable("The provider broke off: its stream ended early.")

@@ -103,8 +103,8 @@ class Answer:
         self._held = 0
         return taken
 
-    async def _news(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
         if self._failure is not None:
             raise self._failure
         self._reader = asyncio.get_running_loop().create_future()
-        await self._reader
+        return self._reader

@@ -133,12 +133,15 @@ class Attempts:
     ) -> Begun:
         body = _encoded(call, deployment, stream=True)
         source = self._provider.stream(endpoint, call.path, body, deployment.timeout)
-        chunks = _without_progress(await attempt.enter_async_context(source), turn)
-        first = await anext(chunks, None)
+        chunks = await attempt.enter_async_context(source)
+        first = await _first_of(chunks, turn)
         if first is None:
             raise ProviderUnavailable(f"{deployment.name} closed the stream before it began.")
-        # A stream that begins with an error has not begun.
-        return Begun(chunk_of_stream(first), chunks, turn.prompt_tokens if turn is not None else None)
+        if turn is None:
+            return Begun(first, chunks)
+        # While the first of several answers is given, the model may be reading for the next.
+        rest = chunks if call.prompts * call.choices == 1 else _without_progress(chunks, turn)
+        return Begun(first, rest, turn.prompt_tokens)
 
     async def _failed(self, deployment: Deployment, error: Exception) -> None:
         self._router.failed(deployment)
@@ -153,16 +156,29 @@ def _attempts_of(call: Call) -> range:
     return range(max(FEWEST_ATTEMPTS, len(call.model.deployments)) - 1, -1, -1)
 
 
-async def _without_progress(chunks: AsyncIterator[bytes], turn: Turn | None) -> AsyncIterator[bytes]:
-    """Leave out the signs of life that llama.cpp gives while it reads the prompt: they are no answer yet.
-
-    It is asked for them because it notices only when it sends something that its caller has left.
-    """
+async def _first_of(chunks: AsyncIterator[bytes], turn: Turn | None) -> dict[str, Any] | None:
+    """The first chunk, if there is one. A stream that begins with an error has not begun."""
     async for data in chunks:
-        if PROGRESS not in data:
+        if not _is_progress(data, turn):
+            return chunk_of_stream(data)
+    return None
+
+
+async def _without_progress(chunks: AsyncIterator[bytes], turn: Turn) -> AsyncIterator[bytes]:
+    async for data in chunks:
+        if not _is_progress(data, turn):
             yield data
-        elif turn is not None:
-            turn.progress(data)
+
+
+def _is_progress(data: bytes, turn: Turn | None) -> bool:
+    """Whether it is a sign of life, which is no answer yet; the turn is told of it.
+
+    llama.cpp is asked for them because it notices only when it sends something that its caller has left.
+    """
+    if turn is None or PROGRESS not in data:
+        return False
+    turn.progress(data)
+    return True
 
 
 def _remote(deployment: Deployment) -> Endpoint:

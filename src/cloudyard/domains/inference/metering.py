@@ -24,7 +24,7 @@ def about_tokens_of(text: str) -> int:
 def reported_usage(body: Mapping[str, Any]) -> TokenUsage | None:
     """The usage that an answer or a chunk reports, if it does."""
     usage = body.get("usage")
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if not isinstance(prompt, int) or not isinstance(completion, int) or prompt < 0 or completion < 0:
@@ -112,7 +112,7 @@ def _choice_of(chunk: Mapping[str, Any]) -> int:
 def _timed_usage(chunk: Mapping[str, Any]) -> TokenUsage | None:
     """llama.cpp's running count (`timings_per_token`): exact also for a stream that is cut."""
     timings = chunk.get("timings")
-    if not isinstance(timings, Mapping):
+    if not isinstance(timings, dict):
         return None
     read, cached, written = (timings.get(name, 0) for name in ("prompt_n", "cache_n", "predicted_n"))
     if not all(isinstance(count, int) and count >= 0 for count in (read, cached, written)):
