@@ -12,7 +12,7 @@ from notes import notes, written
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from cloudyard.foundation.database import Accepted, Database, DatabaseUnavailable, GroupCommit, at_once, group_commit
+from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit, UnderWay, at_once, group_commit
 from cloudyard.foundation.database.joining import OpenGroup
 from cloudyard.foundation.errors import DomainError
 from cloudyard.testing.failing_commits import no_commits
@@ -32,7 +32,7 @@ class Commits:
         self.sizes: list[int] = []
         self.group = GroupCommit(database, at_once(add), largest=largest, on_group=self.sizes.append)
 
-    async def begin(self, note_id: int, words: str = "begun") -> Accepted[str]:
+    async def begin(self, note_id: int, words: str = "begun") -> UnderWay[str]:
         return await asyncio.wait_for(self.group.begin((note_id, words)), 10)
 
     async def submit(self, note_id: int, words: str = "submitted") -> str:
@@ -72,6 +72,34 @@ async def test_who_asks_whether_it_is_durable_waits_for_nobody(bare: Database, o
     both = [await commits.begin(1), await commits.begin(2)]
     await asyncio.wait_for(asyncio.gather(*(accepted.durable() for accepted in both)), 10)
     assert await written(bare) == [1, 2]
+
+
+async def test_who_goes_ahead_waits_for_nothing_until_it_asks(bare: Database, open_for_long: None) -> None:
+    commits = Commits(bare)
+    ahead = commits.group.ahead((1, "ahead"))
+    assert not ahead.was_refused
+    assert await written(bare) == []
+    await asyncio.wait_for(ahead.durable(), 10)
+    assert await written(bare) == [1]
+    assert not ahead.was_refused
+
+
+async def test_who_goes_ahead_shares_the_commit_of_what_follows(bare: Database, open_for_long: None) -> None:
+    commits = Commits(bare)
+    ahead = commits.group.ahead((1, "ahead"))
+    assert await commits.submit(2) == "note 2"
+    await ahead.durable()
+    assert await written(bare) == [1, 2]
+
+
+async def test_who_goes_ahead_and_fails_hears_of_it(bare: Database) -> None:
+    commits = Commits(bare)
+    await commits.submit(1)
+    ahead = commits.group.ahead((1, "again"))
+    with pytest.raises(IntegrityError):
+        await asyncio.wait_for(ahead.durable(), 10)
+    assert ahead.was_refused
+    assert await commits.submit(2) == "note 2"
 
 
 async def test_who_joins_and_fails_fails_alone(bare: Database, open_for_long: None) -> None:

@@ -203,7 +203,7 @@ class ChargeBatch:
             )
         )
         self._also.extend(command.also)
-        return Settlement(hold.id, amount)
+        return Settlement(hold.id, amount, self._ledger.wallet_nanos(hold.user_id))
 
     def _expire(self, command: Expire) -> None:
         hold = self._ledger.hold(command.hold_id)

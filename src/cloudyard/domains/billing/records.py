@@ -7,10 +7,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a charge came to."""
+    """What a charge came to, and what the payer can spend after it."""
 
     hold_id: str
     amount: int
+    left: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class LedgerBatch:
         """A hold that this batch has just opened or ended."""
         return self._holds[hold_id]
 
+    def wallet_nanos(self, user_id: str) -> int:
+        """What a user whose wallet was loaded can spend as it stands in this batch."""
+        return self._balances.purse(user_id).wallet.nanos
+
     def post(self, entry: Entry) -> Posted:
         """Decide one entry.
 

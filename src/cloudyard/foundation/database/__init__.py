@@ -2,16 +2,16 @@
 
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
-from cloudyard.foundation.database.group_commit import Accepted, GroupCommit, at_once
+from cloudyard.foundation.database.group_commit import GroupCommit, UnderWay, at_once
 from cloudyard.foundation.database.schema import UtcDateTime, append_only, metadata
 from cloudyard.foundation.database.transaction import Transaction
 
 __all__ = [
-    "Accepted",
     "Database",
     "DatabaseUnavailable",
     "GroupCommit",
     "Transaction",
+    "UnderWay",
     "UtcDateTime",
     "append_only",
     "at_once",

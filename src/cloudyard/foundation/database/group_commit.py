@@ -66,47 +66,57 @@ def at_once(apply: Callable[[Connection, Sequence[C]], Sequence[R]]) -> OpenBatc
     return lambda connection: _AtOnce(connection, apply)
 
 
-class Accepted(Generic[R]):
-    """A command that was accepted, and will be durable unless writing or committing it fails."""
+class UnderWay(Generic[R]):
+    """A command whose caller does not wait for the disk, or not yet."""
 
-    __slots__ = ("_door", "_durable", "outcome")
+    __slots__ = ("_member",)
 
-    def __init__(self, outcome: R, durable: asyncio.Future[R], door: OpenGroup[Any] | None) -> None:
-        self.outcome = outcome
-        self._durable = durable
-        self._door = door
+    def __init__(self, member: "_Member[Any, R]") -> None:
+        self._member = member
 
-    async def durable(self) -> None:
-        """Wait until it is on disk, soon. Raises what the commit failed with."""
-        if self._door is not None and not self._durable.done():
-            self._door.hurry()
-        await asyncio.shield(self._durable)
+    @property
+    def was_refused(self) -> bool:
+        """Whether nothing came of it, as far as is known."""
+        future = self._member.future
+        return future.done() and (future.cancelled() or future.exception() is not None)
+
+    async def durable(self) -> R:
+        """Wait until it is on disk, soon. Raises what it was refused with, or what the commit failed with."""
+        self._member.hurry()
+        return await asyncio.shield(self._member.future)
 
 
 class _Member(Generic[C, R]):
-    """A command and its caller, who hears of the outcome, or at least of the moment when there is one."""
+    """A command and its caller, who hears of the outcome, or at least of the moment when there is one.
 
-    __slots__ = ("_decided", "_waiter", "accepted", "command", "future")
+    `is_urgent` tells whether its caller waits until it is durable, `accepted` is there for one who waits until it is
+    decided, and `door` is that of its group while others may join that.
+    """
 
-    def __init__(self, command: C, accepted: asyncio.Future[Accepted[R]] | None) -> None:
+    __slots__ = ("_decided", "_waiter", "accepted", "command", "door", "future", "is_urgent")
+
+    def __init__(self, command: C, *, is_urgent: bool, accepted: asyncio.Future[None] | None) -> None:
         self.command = command
+        self.is_urgent = is_urgent
         self.accepted = accepted
+        self.door: OpenGroup[Any] | None = None
         self.future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._decided = False
         self._waiter: asyncio.Event | None = None
-        if accepted is not None:
+        if not is_urgent:
             self.future.add_done_callback(_heard)
 
-    @property
-    def is_urgent(self) -> bool:
-        """Whether its caller waits until it is durable."""
-        return self.accepted is None
+    def hurry(self) -> None:
+        """From now on its caller waits until it is durable."""
+        self.is_urgent = True
+        if self.door is not None and not self.future.done():
+            self.door.hurry()
 
-    def accept(self, outcome: R | DomainError, door: OpenGroup[Any] | None) -> None:
+    def accept(self, outcome: R | DomainError) -> None:
         """Tell a caller who goes on early, unless it was cancelled. A refusal waits until what led to it is durable."""
         if self.accepted is None or self.accepted.done() or isinstance(outcome, DomainError):
             return
-        self.accepted.set_result(Accepted(outcome, self.future, door))
+        self.accepted.set_result(None)
 
     def resolve(self, outcome: R | BaseException) -> None:
         """Tell the caller, unless it was cancelled."""
@@ -147,10 +157,15 @@ class _Group(Generic[C, R]):
         self._door = door
         self._outcomes: list[R | DomainError] = []
         self._loop = asyncio.get_running_loop()
+        for member in members:
+            member.door = door
 
     def joined_by(self, member: _Member[C, R]) -> bool:
         """Whether the member has become one of the group."""
-        return self._door is not None and self._door.join(member)
+        if self._door is None or not self._door.join(member):
+            return False
+        member.door = self._door
+        return True
 
     def write(self, connection: Connection) -> Sequence[R | DomainError]:
         """Write every command, and those that come meanwhile where nobody waits for these."""
@@ -191,13 +206,13 @@ class _Group(Generic[C, R]):
     def _decide(self, batch: Batch[C, R], members: Sequence[_Member[C, R]]) -> None:
         outcomes = batch.decide([member.command for member in members])
         self._outcomes.extend(outcomes)
-        early = [(member, outcome) for member, outcome in zip(members, outcomes, strict=True) if not member.is_urgent]
+        early = [(m, outcome) for m, outcome in zip(members, outcomes, strict=True) if m.accepted is not None]
         if early:
             tell(self._loop, self._accept, early)
 
     def _accept(self, early: Sequence[tuple[_Member[C, R], R | DomainError]]) -> None:
         for member, outcome in early:
-            member.accept(outcome, self._door)
+            member.accept(outcome)
 
 
 class GroupCommit(Generic[C, R]):
@@ -230,29 +245,33 @@ class GroupCommit(Generic[C, R]):
         A command is never undone by cancelling its caller; a cancelled caller goes on only once its command is
         decided, so that what it undoes then cannot overtake it.
         """
-        member = self._queue(command)
+        member = self._queue(_Member(command, is_urgent=True, accepted=None))
         try:
             return await member.future
         except asyncio.CancelledError:
             await member.decided()
             raise
 
-    async def begin(self, command: C) -> Accepted[R]:
+    async def begin(self, command: C) -> UnderWay[R]:
         """Queue a command and wait until it is accepted, but not until it is durable: that goes on meanwhile.
 
         What the caller does next must be of no consequence if writing it fails. Commands that are queued later see
         this one. Otherwise as `submit`.
         """
-        accepted: asyncio.Future[Accepted[R]] = asyncio.get_running_loop().create_future()
-        member = self._queue(command, accepted)
+        accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        member = self._queue(_Member(command, is_urgent=False, accepted=accepted))
         try:
-            return await accepted
+            await accepted
         except asyncio.CancelledError:
             await member.decided()
             raise
+        return UnderWay(member)
 
-    def _queue(self, command: C, accepted: asyncio.Future[Accepted[R]] | None = None) -> _Member[C, R]:
-        member: _Member[C, R] = _Member(command, accepted)
+    def ahead(self, command: C) -> UnderWay[R]:
+        """Queue a command and wait for nothing: it may be refused yet. Otherwise as `begin`."""
+        return UnderWay(self._queue(_Member(command, is_urgent=False, accepted=None)))
+
+    def _queue(self, member: _Member[C, R]) -> _Member[C, R]:
         if self._under_way is not None and not self._waiting and self._under_way.joined_by(member):
             return member
         self._waiting.append(member)
