@@ -33,6 +33,7 @@ class Behaviour:
     - `garbage`: what to send in these two cases instead, e.g. JSON of no sense.
     - `held`: say no more than `held_after` pieces (0: nothing, as for a whole answer) until this event is set.
     - `announced_error`: end a stream by an error object in place of the piece number `break_after`.
+    - `reading_before`: give a sign of life before the pieces with these numbers, as llama.cpp does while it reads.
     - `usage`: whether usage is reported. `reported`: report this instead of the truth.
     """
 
@@ -47,6 +48,7 @@ class Behaviour:
     announced_error: bool = False
     held: asyncio.Event | None = None
     held_after: int = 0
+    reading_before: Sequence[int] = ()
     usage: bool = True
     reported: dict[str, int] | None = None
     tool_call: tuple[str, str] | None = None
@@ -177,6 +179,9 @@ class Upstream:
                 await behaviour.held.wait()
             if behaviour.break_after is not None and number >= behaviour.break_after:
                 return await self._break_off(request, response, seen, behaviour)
+            if number in behaviour.reading_before and seen.body.get("return_progress"):
+                progress = {"total": 2, "cache": 0, "processed": 1, "time_ms": 1}
+                await _write(response, msgspec.json.encode({**chunk, "prompt_progress": progress}))
             await _write(response, msgspec.json.encode(chunk))
             seen.pieces_sent = min(number + 1, len(behaviour.pieces))
             await asyncio.sleep(behaviour.pause)

@@ -8,9 +8,10 @@ from cloudyard.domains.billing import Charge, Meter, Payer, Price, Usage
 from cloudyard.domains.billing.charges import ALONE_SECONDS
 from cloudyard.domains.billing.known_funds import MANY_TIMES, MOST_PAYERS, KnownFunds
 from cloudyard.domains.ledger import InsufficientCredits
-from cloudyard.foundation.database import GroupCommit
+from cloudyard.foundation.database import DatabaseUnavailable, GroupCommit
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.factories import Books, open_books
+from cloudyard.testing.failing_commits import no_commits
 
 USED = Usage({Meter.CALL: 1})
 PRICE = 10
@@ -148,14 +149,31 @@ async def test_what_is_not_paid_for_is_not_secured_and_given_back_without_ado(
     assert await books.discrepancies() == []
 
 
+async def test_calls_wait_again_once_the_database_could_not_be_written(
+    books: Books, user: str, price: Price, begun: Begun
+) -> None:
+    await books.charge(user, price)
+    with no_commits():
+        charge = await begin(books, user, price)
+        with pytest.raises(DatabaseUnavailable):
+            await books.charges.settle(charge, USED)
+        with pytest.raises(DatabaseUnavailable):
+            await books.charge(user, price)
+    assert begun.ways == ["waited", "ahead", "waited"]
+    assert await balances(books, user) == (PLENTY - PRICE, 0)
+
+
 async def test_a_call_that_ends_before_its_refusal_is_known_is_given_back_without_ado(
-    books: Books, user: str, price: Price, clock: ManualClock
+    books: Books, user: str, price: Price, begun: Begun, clock: ManualClock
 ) -> None:
     await books.charge(user, price)
     await drain(books, clock, user)
     charge = await begin(books, user, price)
     await books.charges.release(charge, "Not served")
     assert (books.charges.running, await balances(books, user)) == (0, (0, 0))
+    with pytest.raises(InsufficientCredits):
+        await begin(books, user, price)
+    assert begun.ways == ["waited", "waited", "ahead", "waited"]
 
 
 def test_what_is_covered_counts_as_spent() -> None:

@@ -1,8 +1,10 @@
 """Calls of one user, and what they cost."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -42,6 +44,12 @@ class ChargedCalls:
             async for _chunk in stream:
                 pass
         return stream.answer
+
+    async def chunks(self, model: str = LOCAL, **more: object) -> AsyncIterator[Mapping[str, Any]]:
+        """The chunks of a streamed answer, as they come."""
+        async with self.generation.stream(self.principal, _question(model, **more), CONTEXT) as stream:
+            async for chunk in stream:
+                yield chunk
 
     async def usage(self) -> list[UsageRecord]:
         """What was charged."""

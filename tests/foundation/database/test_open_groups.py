@@ -84,12 +84,19 @@ async def test_who_goes_ahead_waits_for_nothing_until_it_asks(bare: Database, op
     assert not ahead.was_refused
 
 
+async def test_who_goes_ahead_and_asks_at_once_waits_for_nobody(bare: Database, open_for_long: None) -> None:
+    commits = Commits(bare)
+    await asyncio.wait_for(commits.group.ahead((1, "ahead")).durable(), 10)
+    assert await written(bare) == [1]
+
+
 async def test_who_goes_ahead_shares_the_commit_of_what_follows(bare: Database, open_for_long: None) -> None:
     commits = Commits(bare)
     ahead = commits.group.ahead((1, "ahead"))
     assert await commits.submit(2) == "note 2"
     await ahead.durable()
     assert await written(bare) == [1, 2]
+    assert await commits.settled() == ([2] if bare.dialect == "sqlite" else [1, 1])
 
 
 async def test_who_goes_ahead_and_fails_hears_of_it(bare: Database) -> None:

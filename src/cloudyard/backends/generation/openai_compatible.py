@@ -88,19 +88,22 @@ async def _body_of(answer: Answer, timeout: float) -> bytes:
 async def _events(answer: Answer) -> AsyncIterator[bytes]:
     """The data lines of a stream of server-sent events, up to its [DONE].
 
-    A stream that ends without one has broken off. Raises `ProviderUnavailable`, once every whole event that
+    A stream that ends without one has broken off. Raises `ProviderUnavailable`, for that once every whole event that
     came was given out.
     """
-    pending = b""
+    pending = bytearray()
     try:
         while piece := await answer.piece():
-            *lines, pending = (pending + piece).split(b"\n")
+            pending += piece
             if len(pending) > LARGEST_EVENT:
                 raise ProviderUnavailable("The provider sent an event that is too large.")
+            if b"\n" not in piece:
+                continue
+            *lines, pending = pending.split(b"\n")
             for line in lines:
                 if not line.startswith(PREFIX):
                     continue
-                data = line[len(PREFIX) :].strip()
+                data = bytes(line[len(PREFIX) :].strip())
                 if data == DONE:
                     return
                 yield data

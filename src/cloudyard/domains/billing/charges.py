@@ -45,9 +45,9 @@ log = structlog.get_logger(__name__)
 EXPIRED_AT_ONCE = 500
 LATE_ATTEMPTS = 60
 ALONE_SECONDS = 0.1
-"""A charge is alone if no other has been open for so long. Those in a crowd begin in step, so that they end in step,
-too: two that do not wait for the decision about their holds settle one after the other, each with a flush of its own.
-"""
+"""A charge is alone if for so long none has begun while another was open. Those in a crowd begin in step, so that they
+end in step, too: two that do not wait for the decision about their holds settle one after the other, each with a flush
+of its own."""
 LOOK_SECONDS = 0.05
 
 
@@ -222,11 +222,13 @@ class Charges:
         )
         try:
             settlement = cast(Settlement, await self._commits.submit(command))
-        except HoldNotOpen:
-            await self.secured(charge)
+        except DomainError as error:
+            self._funds.forget(charge.payer.user_id)
+            if isinstance(error, HoldNotOpen):
+                await self.secured(charge)
             raise
         finally:
-            self._forget(charge.hold_id)
+            self._end(charge.hold_id)
         self._funds.learn(charge.payer.user_id, settlement.left)
         crash_point("charge.settled")
         return settlement
@@ -288,18 +290,20 @@ class Charges:
         hold = self._under_way.get(charge.hold_id)
         try:
             await self._release(charge.hold_id, reason)
-        except HoldNotOpen:
-            if hold is None or not hold.was_refused:
-                raise
+        except DomainError as error:
+            self._funds.forget(charge.payer.user_id)
+            if isinstance(error, HoldNotOpen) and hold is not None and hold.was_refused:
+                return
+            raise
 
     async def _release(self, hold_id: str, reason: str) -> None:
         crash_point("charge.before_release")
         try:
             await self._commits.submit(Release(hold_id, reason))
         finally:
-            self._forget(hold_id)
+            self._end(hold_id)
 
-    def _forget(self, hold_id: str) -> None:
+    def _end(self, hold_id: str) -> None:
         self._running.discard(hold_id)
         self._under_way.pop(hold_id, None)
 

@@ -28,6 +28,7 @@ from cloudyard.domains.inference.records import Answer, CallContext, Deployment,
 from cloudyard.domains.inference.routing import Router
 from cloudyard.domains.inference.streaming import ChunkStream, usage_body
 from cloudyard.domains.inference.token_counting import TokenCounter
+from cloudyard.domains.ledger import InsufficientCredits
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import DatabaseUnavailable
 from cloudyard.foundation.durable import to_its_end
@@ -203,6 +204,8 @@ class Generation:
                 await self._give_back(charge)
                 raise
             self._charges.settle_later(charge, used, also=writes)
+        except InsufficientCredits:
+            raise  # the hold was refused, so that there is nothing to give back
         except Exception:
             await self._give_back(charge)  # what cannot be recorded is not charged, and leaves no hold
             raise
