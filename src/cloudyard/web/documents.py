@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-import yaml
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
@@ -44,6 +44,7 @@ def install_documents(app: FastAPI, at: DocumentPaths) -> None:
         return JSONResponse(_located(app, request))
 
     async def openapi_yaml(request: Request) -> Response:
+        yaml = import_module("yaml")  # a mebibyte that most servers never need
         text = yaml.safe_dump(_located(app, request), sort_keys=False, allow_unicode=True)
         return Response(text, media_type="application/yaml")
 
