@@ -68,6 +68,26 @@ async def drain(books: Books, clock: ManualClock, user: str) -> None:
     await other.charge(user, await other.price(left))
 
 
+@pytest.fixture
+async def refused(books: Books, user: str, price: Price, begun: Begun, clock: ManualClock) -> Charge:
+    """A call that went ahead after another process had spent everything."""
+    await books.charge(user, price)
+    await drain(books, clock, user)
+    charge = await begin(books, user, price)
+    assert begun.ways[-1] == "ahead"
+    return charge
+
+
+async def waits_in_vain(books: Books, user: str, price: Price, begun: Begun) -> None:
+    """Nothing is left of the refused call, and the next one waits for its own refusal."""
+    assert books.charges.running == 0
+    with pytest.raises(InsufficientCredits):
+        await begin(books, user, price)
+    assert begun.ways[-1] == "waited"
+    assert await balances(books, user) == (0, 0)
+    assert await books.discrepancies() == []
+
+
 async def test_a_call_goes_ahead_once_it_is_known_to_be_paid_for(
     books: Books, user: str, price: Price, begun: Begun
 ) -> None:
@@ -120,33 +140,20 @@ async def test_calls_of_a_crowd_wait_and_so_does_the_next(
 
 
 async def test_nothing_is_charged_or_kept_where_another_process_spent_everything(
-    books: Books, user: str, price: Price, begun: Begun, clock: ManualClock
+    books: Books, user: str, price: Price, begun: Begun, refused: Charge
 ) -> None:
-    await books.charge(user, price)
-    await drain(books, clock, user)
-    charge = await begin(books, user, price)
     with pytest.raises(InsufficientCredits):
-        await books.charges.settle(charge, USED)
-    assert (begun.ways[-1], books.charges.running) == ("ahead", 0)
-    with pytest.raises(InsufficientCredits):
-        await begin(books, user, price)
-    assert begun.ways[-1] == "waited"
-    assert await balances(books, user) == (0, 0)
-    assert await books.discrepancies() == []
+        await books.charges.settle(refused, USED)
+    await waits_in_vain(books, user, price, begun)
 
 
 async def test_what_is_not_paid_for_is_not_secured_and_given_back_without_ado(
-    books: Books, user: str, price: Price, clock: ManualClock
+    books: Books, user: str, price: Price, begun: Begun, refused: Charge
 ) -> None:
-    await books.charge(user, price)
-    await drain(books, clock, user)
-    charge = await begin(books, user, price)
     with pytest.raises(InsufficientCredits):
-        await books.charges.secured(charge)
-    await books.charges.release(charge, "Not served")
-    assert books.charges.running == 0
-    assert await balances(books, user) == (0, 0)
-    assert await books.discrepancies() == []
+        await books.charges.secured(refused)
+    await books.charges.release(refused, "Not served")
+    await waits_in_vain(books, user, price, begun)
 
 
 async def test_calls_wait_again_once_the_database_could_not_be_written(
@@ -164,16 +171,10 @@ async def test_calls_wait_again_once_the_database_could_not_be_written(
 
 
 async def test_a_call_that_ends_before_its_refusal_is_known_is_given_back_without_ado(
-    books: Books, user: str, price: Price, begun: Begun, clock: ManualClock
+    books: Books, user: str, price: Price, begun: Begun, refused: Charge
 ) -> None:
-    await books.charge(user, price)
-    await drain(books, clock, user)
-    charge = await begin(books, user, price)
-    await books.charges.release(charge, "Not served")
-    assert (books.charges.running, await balances(books, user)) == (0, (0, 0))
-    with pytest.raises(InsufficientCredits):
-        await begin(books, user, price)
-    assert begun.ways == ["waited", "waited", "ahead", "waited"]
+    await books.charges.release(refused, "Not served")
+    await waits_in_vain(books, user, price, begun)
 
 
 def test_what_is_covered_counts_as_spent() -> None:
