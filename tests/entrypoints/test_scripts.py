@@ -29,6 +29,8 @@ OLD_PYTHON = '#!/bin/sh\ncase "$*" in --version) echo "Python 3.10.4" ;; *) exit
 WITHOUT_VENV = '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; *) exec "{python}" "$@" ;; esac\n'
 # What the scripts use of a system; apt-get is left out, so that they cannot install anything.
 TOOLS = ("bash", "cat", "dirname", "env", "id", "sed", "sha256sum")
+# Nothing listens on tcpmux, while a Cloudyard may be running on the usual port.
+ON_A_FREE_PORT = ("--port", "1")
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_up_says_when_its_port_is_in_use(checkout: Path) -> None:
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("words", [("up",), ("bench", "list")])
+@pytest.mark.parametrize("words", [("up", *ON_A_FREE_PORT), ("bench", "list")])
 def test_a_python_that_is_too_old_is_told(checkout: Path, words: tuple[str, ...]) -> None:
     done = script(checkout, *words, PATH=with_python(checkout, OLD_PYTHON))
     assert done.returncode == 1
@@ -112,7 +114,7 @@ def test_a_python_that_is_too_old_is_told(checkout: Path, words: tuple[str, ...]
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [("up",), ("bench", "list")])
+@pytest.mark.parametrize("words", [("up", *ON_A_FREE_PORT), ("bench", "list")])
 def test_a_missing_venv_module_is_told(checkout: Path, words: tuple[str, ...]) -> None:
     python = WITHOUT_VENV.format(python=Path(sys.executable).resolve())
     done = script(checkout, *words, PATH=with_python(checkout, python))

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cloudyard.testing.free_ports import free_port
 from cloudyard.testing.installation import install_models
 from cloudyard.testing.server_process import clean_environment
 
@@ -30,7 +30,9 @@ class Up:
     def __init__(self, data_dir: Path, *words: str) -> None:
         self._data_dir = data_dir
         self._output = data_dir.with_suffix(".out")
-        command = [str(ROOT / "script" / "up"), "--data-dir", str(data_dir), "--port", str(_free_port()), *words]
+        script = [str(ROOT / "script" / "up"), "--data-dir", str(data_dir), "--port", str(free_port()), *words]
+        # Where the tests run in the background Ctrl-C is ignored, and bash heeds nothing that it found ignored.
+        command = ["env", "--default-signal=INT", *script]
         with self._output.open("w") as output:
             self._process = subprocess.Popen(
                 command,
@@ -74,13 +76,6 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

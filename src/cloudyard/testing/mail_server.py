@@ -1,13 +1,14 @@
 """A real SMTP server on loopback (aiosmtpd), in a thread of its own."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
+
+from cloudyard.testing.free_ports import free_port
 
 TURNS_TO_CLOSE = 5
 """Turns of the loop after which an aborted connection, with TLS or without, is closed."""
@@ -18,7 +19,7 @@ class MailServer(Controller):
     """Hangs up before it stops: aiosmtpd by itself closes its loop on connections that are still being closed."""
 
     def __init__(self, handler: object, *, port: int | None = None, **options: Any) -> None:
-        super().__init__(handler, hostname="127.0.0.1", port=port or _free_port(), **options)
+        super().__init__(handler, hostname="127.0.0.1", port=port or free_port(), **options)
         self._conversations: list[SMTP] = []
 
     def factory(self) -> SMTP:
@@ -49,10 +50,3 @@ def mail_server(handler: object, *, port: int | None = None, **options: Any) -> 
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

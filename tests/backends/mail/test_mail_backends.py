@@ -1,7 +1,6 @@
 """Mail into files and through a real SMTP server."""
 
 import asyncio
-import socket
 import ssl
 import stat
 import sys
@@ -24,6 +23,7 @@ from cloudyard.backends.mail.smtp import SmtpMailer
 from cloudyard.domains.identity import Mail, MailRefused, MailUnavailable, MailUncertain
 from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.settings.mail import MailBackend, MailSettings
+from cloudyard.testing.free_ports import free_port
 from cloudyard.testing.mail_server import MailServer, mail_server
 
 SENDER = "Cloudyard <noreply@cloud.example>"
@@ -70,13 +70,6 @@ def inbox() -> Inbox:
 def server(inbox: Inbox) -> Iterator[MailServer]:
     with mail_server(inbox) as running:
         yield running
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _settings(port: int, **more: object) -> MailSettings:
@@ -146,7 +139,7 @@ async def test_refusals_are_told_apart(
 
 async def test_a_server_that_is_not_there_is_a_passing_failure() -> None:
     with pytest.raises(MailUnavailable, match="tried again"):
-        await SmtpMailer(_settings(_free_port())).send(MAIL)
+        await SmtpMailer(_settings(free_port())).send(MAIL)
 
 
 async def test_a_server_that_says_nothing_is_given_up_after_the_timeout() -> None:
@@ -264,7 +257,7 @@ async def test_asking_whether_mail_can_leave_sends_none(server: MailServer, inbo
 
 async def test_mail_that_cannot_leave_says_so_when_asked(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file stands in the way")
-    settings = _settings(_free_port())
+    settings = _settings(free_port())
     reasons: dict[MailBackend, str] = {"smtp": "does not answer", "file": "cannot be written", "none": "No mail"}
     for backend, reason in reasons.items():
         with pytest.raises(MailUnavailable, match=reason):
