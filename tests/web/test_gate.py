@@ -30,6 +30,7 @@ POLICY = SurfacePolicy(
         LimitRule("api", Limit(5, 60), Limit(3, 60), under("/api/")),
     ),
     ungated=paths("/health"),
+    guarded=exactly("PUT", "/api/password"),
     streams_body=exactly("POST", "/upload"),
     session_cookie="session",
 )
@@ -257,10 +258,10 @@ async def test_without_their_store_requests_are_served_but_no_passwords_guessed(
     async with client_of(POLICY, dataclasses.replace(gate_parts, limits=Unreachable())) as client:
         with structlog.testing.capture_logs() as logs:
             answer = await client.get("/api/x")
-            login = await client.post("/api/login")
+            refused = [await client.post("/api/login"), await client.put("/api/password")]
     assert answer.status_code == 200
     assert "x-ratelimit-limit" not in answer.headers
-    assert (login.status_code, login.json()["code"]) == (503, "feature_unavailable")
+    assert [(each.status_code, each.json()["code"]) for each in refused] == [(503, "feature_unavailable")] * 2
     assert "request not counted" in [line["event"] for line in logs]
 
 

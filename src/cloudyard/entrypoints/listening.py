@@ -59,5 +59,4 @@ def _bound(host: str, port: int, advice: str) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortUnavailable(f"Cannot listen on {host}:{port} ({error.strerror}). {advice}") from error
-    listener.set_inheritable(True)
     return listener

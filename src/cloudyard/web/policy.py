@@ -104,6 +104,8 @@ class SurfacePolicy:
 
     - `tokens`: model tokens that a caller may use whose API key has no limit of its own; None for any number.
     - `ungated`: routes that are neither authenticated nor limited (health, documents).
+    - `guarded`: routes where a password is tried, which are refused while requests cannot be counted, so that an outage
+      helps nobody who guesses. The routes of rules keyed by ADDRESS are, without being named here.
     - `streams_body`: routes that read their body as a stream under a limit of their own (uploads).
     - `hsts_on_http`: whether Strict-Transport-Security goes out by plain http too.
     """
@@ -117,6 +119,7 @@ class SurfacePolicy:
     limit_headers: LimitHeaders = x_ratelimit_headers
     tokens: Limit | None = None
     ungated: Matcher = nothing
+    guarded: Matcher = nothing
     streams_body: Matcher = nothing
     session_cookie: str | None = None
     request_id_header: str = "x-request-id"
@@ -142,6 +145,11 @@ class SurfacePolicy:
         if https or self.hsts_on_http:
             headers.append((b"strict-transport-security", b"max-age=%d; includeSubDomains" % self.hsts_seconds))
         return tuple(headers)
+
+    def is_guarded(self, method: str, path: str) -> bool:
+        """Whether a request is refused while nothing can be counted."""
+        rule = self.rule(method, path)
+        return self.guarded(method, path) or (rule is not None and rule.keyed_by is KeyedBy.ADDRESS)
 
     def rule(self, method: str, path: str) -> LimitRule | None:
         """The limit rule that holds for a request, if one does."""

@@ -31,15 +31,13 @@ class RateLimits:
     async def take(self, method: str, path: str, principal: Principal | None, address: str) -> list[Taken]:
         """Count one request under every limit that holds for it; the last one may have refused it.
 
-        While the store cannot be reached requests go uncounted, but for the rules that guard by address: whoever
-        guesses passwords must not be helped by an outage. Raises the store's error for those.
+        While the store cannot be reached requests go uncounted, but for those that the policy guards. Raises the
+        store's error for them.
         """
-        rule = self._rule(method, path)
-        guarded = rule is not None and rule.keyed_by is KeyedBy.ADDRESS
         try:
-            taken = await self._take(rule, principal, address)
+            taken = await self._take(self._rule(method, path), principal, address)
         except DomainError as error:
-            if guarded or error.kind is not ErrorKind.UNAVAILABLE:
+            if error.kind is not ErrorKind.UNAVAILABLE or self._policy.is_guarded(method, path):
                 raise
             log.warning("request not counted", surface=self._policy.name, reason=error.message)
             return []

@@ -2,7 +2,7 @@
 
 from cloudyard.foundation.limiting import Limit
 from cloudyard.web.documents import DocumentPaths
-from cloudyard.web.policy import KeyedBy, LimitRule, SurfacePolicy, under
+from cloudyard.web.policy import KeyedBy, LimitRule, SurfacePolicy, exactly, under
 
 MINUTE = 60
 
@@ -12,6 +12,7 @@ ADMIN = Limit(200, MINUTE)
 GENERAL = Limit(100, MINUTE)
 
 LIVE_PATH = "/ws"
+PASSWORD_PATH = "/api/users/me/password"  # noqa: S105 - a route
 
 DOCUMENTS = DocumentPaths()
 
@@ -27,4 +28,5 @@ POLICY = SurfacePolicy(
         LimitRule("general", GENERAL, GENERAL, under("/api/", LIVE_PATH)),
     ),
     ungated=under(*DOCUMENTS.all()),
+    guarded=exactly("PUT", PASSWORD_PATH),
 )

@@ -12,6 +12,7 @@ READY_PATH = "/ready"
 METRICS_PATH = "/metrics"
 UPLOAD_PATH = "/api/files/upload"
 WEBSOCKET_PATH = "/ws"
+AUTHENTICATION_PATH = "/api/auth/"
 
 POLICY = SurfacePolicy(
     name="pynode",
@@ -21,5 +22,6 @@ POLICY = SurfacePolicy(
     classic_port=3000,
     limits=(LimitRule("api", Limit(100, QUARTER_HOUR), Limit(10, QUARTER_HOUR), under("/api/", WEBSOCKET_PATH)),),
     ungated=under(HEALTH_PATH, METRICS_PATH, *DOCUMENTS.all()),
+    guarded=under(AUTHENTICATION_PATH),
     streams_body=exactly("POST", UPLOAD_PATH),
 )
