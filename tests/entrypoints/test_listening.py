@@ -1,9 +1,12 @@
 """Ports that are free, taken, and wanted twice."""
 
+import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
+import uvloop
 
 from cloudyard.entrypoints.listening import PortUnavailable, listen
 from cloudyard.foundation.settings.server import ServerSettings
@@ -45,3 +48,20 @@ def test_a_taken_classic_port_names_its_surface_and_cannot_be_another(taken: int
 def test_one_port_cannot_be_both(unused_tcp_port: int) -> None:
     with pytest.raises(PortUnavailable, match=r"both.*the surface neurogrid.*--port, or leave --classic-ports out"):
         listen(ServerSettings(port=unused_tcp_port, classic_ports=True), {unused_tcp_port: "neurogrid"})
+
+
+def test_a_program_that_the_server_starts_does_not_listen_on(unused_tcp_port: int) -> None:
+    """Or whoever comes while the server drains would be taken in by nobody."""
+
+    async def connect_after_a_child_was_started() -> None:
+        (own,) = listen(ServerSettings(port=unused_tcp_port), {})
+        own.listen()
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+        own.close()
+        try:
+            await asyncio.open_connection("127.0.0.1", unused_tcp_port)
+        finally:
+            await child.communicate(b"\n")
+
+    with pytest.raises(ConnectionRefusedError):
+        uvloop.run(connect_after_a_child_was_started())

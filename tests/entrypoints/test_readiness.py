@@ -11,13 +11,14 @@ import pytest
 from aiosmtpd.handlers import Sink
 from sqlalchemy import text
 
-from cloudyard.domains.inference import Router
+from cloudyard.domains.inference import Router, WorkerState
 from cloudyard.entrypoints.readiness import readiness
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.settings.inference import DeploymentSettings, ModelSettings
 from cloudyard.migrations.upgrade import upgrade
 from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.mail_server import mail_server
+from cloudyard.testing.workers import until
 from cloudyard.web.health import Finding, State
 from cloudyard.wiring import Services, open_services
 
@@ -160,3 +161,17 @@ async def test_failing_upstreams_degrade_a_model_and_stop_it_when_all_of_them_fa
         services.router.succeeded(first)
         services.router.succeeded(second)
         assert await state() == (State.WELL, "")
+
+
+async def test_a_model_that_could_not_be_loaded_is_not_ready_while_that_is_tried_again(
+    opened: Open, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"no model at all")
+    settings = ModelSettings(deployments=[DeploymentSettings(name="here", kind="local", path=damaged)])
+    async with opened() as services:
+        await services.catalogue.add("damaged", settings)
+        (model,) = services.catalogue.local_models()
+        await services.local_models.start(model)
+        await until(lambda: services.local_models.statuses()[0].state is WorkerState.RETRYING)
+        assert (await findings(services))["model damaged"].state is State.UNAVAILABLE

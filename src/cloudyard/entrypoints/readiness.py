@@ -14,7 +14,8 @@ from cloudyard.foundation.settings import Settings
 from cloudyard.web.health import KEPT_SECONDS, Degraded, Dependency, Readiness
 from cloudyard.wiring import Services
 
-DOWN = frozenset({WorkerState.FAILED, WorkerState.BACKING_OFF})
+# Whether a worker that failed comes up at its next try is known when it has.
+DOWN = frozenset({WorkerState.FAILED, WorkerState.BACKING_OFF, WorkerState.RETRYING})
 
 # A row that every database has which was migrated, and that nothing else writes while the server runs.
 WRITE = text("UPDATE alembic_version SET version_num = version_num")

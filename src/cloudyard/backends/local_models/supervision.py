@@ -148,7 +148,7 @@ class SupervisedModel:
             self._arm_idle_unload()
             await self._clock.sleep(pause)
             self._restarts += 1
-            self._enter(WorkerState.STARTING)
+            self._enter(WorkerState.RETRYING)
 
     def _kept(self, keeper: asyncio.Task[None]) -> None:
         """A keeper that failed itself must not leave callers waiting; the next call starts another one."""

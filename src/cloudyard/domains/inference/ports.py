@@ -45,6 +45,7 @@ class WorkerState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     BACKING_OFF = "backing_off"
+    RETRYING = "retrying"
     FAILED = "failed"
 
 
