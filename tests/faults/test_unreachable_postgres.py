@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from visitor import MOST_TOKENS, error_of, let_holds_expire, visiting
 
+from cloudyard.foundation.database import Database, DatabaseUnavailable
 from cloudyard.testing.mortal_server import mortal_server, signed_in
 from cloudyard.testing.postgres import PostgresMissing, PostgresServer, own_postgres
 from cloudyard.testing.upstream import PIECES, Behaviour, Upstream
 
 CALLS = 4
+LONGEST_SECONDS = 60
 
 
 @pytest.fixture
@@ -24,6 +27,11 @@ def postgres() -> Iterator[PostgresServer]:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"PostgreSQL is not at hand: {error}")
+
+
+async def write(database: Database) -> None:
+    async with asyncio.timeout(LONGEST_SECONDS), database.transaction() as tx:
+        await tx.execute(text("CREATE TEMPORARY TABLE passing (id int) ON COMMIT DROP"))
 
 
 async def test_what_must_be_written_is_refused_and_made_up_for(
@@ -57,6 +65,17 @@ async def test_what_must_be_written_is_refused_and_made_up_for(
         await visitor.finally_spent(len(PIECES))
         assert (await visitor.ask()).status_code == 200
         assert await visitor.spent() == 2 * len(PIECES)
+
+
+async def test_one_that_hangs_is_given_up_and_used_again(postgres: PostgresServer) -> None:
+    database = Database(postgres.url, pool_size=2, silence_seconds=0.5)
+    try:
+        await write(database)
+        with postgres.frozen(), pytest.raises(DatabaseUnavailable, match=r"it does not answer.*Nothing was changed"):
+            await write(database)
+        await write(database)
+    finally:
+        await database.close()
 
 
 async def test_a_server_without_its_database_stops_well(data_dir: Path, postgres: PostgresServer) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from cloudyard.testing.free_ports import free_port
 
 URL_VARIABLE = "CLOUDYARD_TEST_POSTGRES_URL"
@@ -50,6 +52,19 @@ class PostgresServer:
         if self._running:
             self._control("-m", "immediate", "stop")
             self._running = False
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Connections stay, and nothing is answered: a machine that hangs, or a network that swallows packets."""
+        postmaster = psutil.Process(int((self._directory / "data" / "postmaster.pid").read_text().splitlines()[0]))
+        processes = [postmaster, *postmaster.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def _control(self, *words: str) -> None:
         _run([*self._prefix, str(self._programs / "pg_ctl"), "-D", str(self._directory / "data"), *words])

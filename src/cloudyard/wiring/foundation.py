@@ -34,7 +34,8 @@ def open_foundation(settings: Settings, stack: AsyncExitStack) -> Foundation:
     """Open what the settings name; `stack` closes it."""
     clock = SystemClock()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.database_url, pool_size=settings.database.pool_size)
+    kept = settings.database
+    database = Database(settings.database_url, pool_size=kept.pool_size, silence_seconds=kept.silence_seconds)
     stack.push_async_callback(database.close)
     key = settings.security.encryption_key
     secrets = open_secret_box(key.get_secret_value() if key else None, settings.data_dir / "encryption.key")

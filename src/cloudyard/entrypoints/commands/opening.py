@@ -29,12 +29,17 @@ async def services_of(settings: Settings, *, load: bool = True) -> AsyncIterator
     """
     configure_logging(TelemetrySettings(log_level="warning", log_format="console"))
     _require_file(settings)
-    async with open_services(settings) as services:
+    async with open_services(_patient(settings)) as services:
         if not await is_current(services.database):
             raise _not_ready(settings, "is of another version of Cloudyard, or still empty")
         if load:
             await services.load()
         yield services
+
+
+def _patient(settings: Settings) -> Settings:
+    """A command may take its time: recomputing the books of years does."""
+    return settings.model_copy(update={"database": settings.database.model_copy(update={"silence_seconds": None})})
 
 
 def _require_file(settings: Settings) -> None:

@@ -38,9 +38,17 @@ class Database:
 
     On SQLite writers of this process take turns through a fair lock, since SQLite's own waiting is a poll;
     grouped work and glances run on a thread each, which costs one thread hop and not one a statement.
+    A PostgreSQL that says nothing for `silence_seconds` is unavailable; None waits for ever.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        silence_seconds: float | None = None,
+    ) -> None:
         parsed = make_url(url)
         self._grouping: UnitThread | None = None
         self._glancing: UnitThread | None = None
@@ -61,7 +69,7 @@ class Database:
                 self._write_turn = asyncio.Lock()
             case "postgresql" | "postgres":
                 self._dialect = "postgresql"
-                self._writing = postgresql_engine(parsed, pool_size)
+                self._writing = postgresql_engine(parsed, pool_size, silence_seconds)
                 self._reading = self._writing.execution_options(**SNAPSHOT)
             case other:
                 raise ValueError(f"{other} is not supported: the database URL begins with sqlite or postgresql.")

@@ -74,13 +74,17 @@ def translated_errors(*, committing: bool = False) -> Iterator[None]:
 def translated(error: Exception, *, committing: bool = False) -> Exception:
     """What an error of the database means, as `translated_errors` raises it."""
     if isinstance(error, (PoolTimeout, OSError)):
-        meant = _unavailable(str(error) or type(error).__name__, in_doubt=committing)
+        meant = _unavailable(str(error) or _named(error), in_doubt=committing)
     elif isinstance(error, DBAPIError) and _is_unavailable(error):
         meant = _unavailable(str(error.orig), in_doubt=committing and error.connection_invalidated)
     else:
         return error
     meant.__cause__ = error
     return meant
+
+
+def _named(error: Exception) -> str:
+    return "it does not answer" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 @contextmanager

@@ -12,8 +12,12 @@ CONNECT_SECONDS = 10
 STATEMENT_TIMEOUT_MS = 30_000
 
 
-def postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
-    """A pool of connections. Raises `FeatureUnavailable` if the driver is not installed."""
+def postgresql_engine(url: URL, pool_size: int, silence_seconds: float | None) -> AsyncEngine:
+    """A pool of connections; one that says nothing for `silence_seconds` is given up. A server that works ends a
+    statement by itself before, one that hangs or that no packet reaches does not.
+
+    Raises `FeatureUnavailable` if the driver is not installed.
+    """
     settings = {
         "application_name": "cloudyard",
         "statement_timeout": str(STATEMENT_TIMEOUT_MS),
@@ -23,7 +27,7 @@ def postgresql_engine(url: URL, pool_size: int) -> AsyncEngine:
         engine = create_async_engine(
             _driver_url(url),
             pool_size=pool_size,
-            connect_args={"timeout": CONNECT_SECONDS, "server_settings": settings},
+            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": silence_seconds, "server_settings": settings},
         )
     except ModuleNotFoundError as error:
         raise FeatureUnavailable(
