@@ -2,8 +2,11 @@
 
 import uuid
 
-from cloudyard.foundation.clock import SystemClock
+import pytest
+
+from cloudyard.foundation.clock import SystemClock, until_beat
 from cloudyard.foundation.ids import SystemIds
+from cloudyard.testing.clock import ManualClock
 
 
 async def test_the_system_clock() -> None:
@@ -30,3 +33,10 @@ def test_secrets() -> None:
     assert len(ids.token(32)) >= 43
     assert len(ids.hex(16)) == 32
     assert bytes.fromhex(ids.hex(16))
+
+
+@pytest.mark.parametrize(("elapsed", "wait"), [(0.0, 0.5), (0.2, 0.3), (0.5, 0.5), (7.75, 0.25)])
+def test_those_who_keep_a_rhythm_keep_it_together(elapsed: float, wait: float) -> None:
+    clock = ManualClock()
+    clock.advance(elapsed)
+    assert until_beat(clock, 0.5) == pytest.approx(wait)

@@ -22,6 +22,11 @@ class Clock(Protocol):
         ...
 
 
+def until_beat(clock: Clock, seconds: float) -> float:
+    """Seconds until the next beat: all who keep a rhythm then do so together, and wake the machine once, not each."""
+    return seconds - clock.monotonic() % seconds
+
+
 class SystemClock:
     """The machine's own clock."""
 

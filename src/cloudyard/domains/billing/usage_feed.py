@@ -6,16 +6,16 @@ even keep one.
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from cloudyard.domains.billing.settled_usage import newest_before, settled_after
 from cloudyard.domains.billing.usage_feed_models import usage_cursors
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.crash_points import crash_point
-from cloudyard.foundation.database import Database, Transaction
+from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable import Delivered
 from cloudyard.foundation.money import CreditRate
@@ -51,6 +51,14 @@ class Audience(Protocol):
         ...
 
 
+class _Place(NamedTuple):
+    """Whether anybody listens, how far they have heard, and where to begin with those who have heard nothing yet."""
+
+    listened_to: bool
+    cursor: int | None
+    start: int
+
+
 class UsageFeed:
     """Reads on for each audience. Any number of processes may run one."""
 
@@ -64,22 +72,30 @@ class UsageFeed:
         """Tell for ever."""
         while True:
             if await self.tell() == 0:
-                await self._clock.sleep(POLL_SECONDS)
+                await self._clock.sleep(until_beat(self._clock, POLL_SECONDS))
 
     async def tell(self) -> int:
         """Tell each audience of the next charges; how many there were. None is held up by the failure of another."""
-        return sum([await self._tried(audience) for audience in self._audiences])
-
-    async def _tried(self, audience: Audience) -> int:
         try:
-            return await self._tell(audience)
+            places = await self._database.glance(self._look)
+        except DatabaseUnavailable as error:
+            log.warning("usage waits for the database", reason=error.message)
+            return 0
+        return sum([await self._tried(*each) for each in zip(self._audiences, places, strict=True)])
+
+    def _look(self, connection: Connection) -> list[_Place]:
+        return [_place_of(connection, audience) for audience in self._audiences]
+
+    async def _tried(self, audience: Audience, place: _Place) -> int:
+        try:
+            return await self._tell(audience, place)
         except Exception as error:  # noqa: BLE001 - whatever it was, the others are told, and it is logged
             reason = f"{type(error).__name__}: {error}"
             log.error("audience not told of usage, trying again", audience=audience.name, error=reason)
             return 0
 
-    async def _tell(self, audience: Audience) -> int:
-        cursor = await self._cursor(audience)
+    async def _tell(self, audience: Audience, place: _Place) -> int:
+        cursor = await self._cursor(audience, place)
         if cursor is None:
             return 0
         async with self._database.reading() as tx:
@@ -95,30 +111,30 @@ class UsageFeed:
         await afterwards()
         return settled.charges
 
-    async def _cursor(self, audience: Audience) -> int | None:
+    async def _cursor(self, audience: Audience, place: _Place) -> int | None:
         """Where the audience is; None where nobody listens. Who begins to listen begins with what comes then."""
         table, name = usage_cursors, audience.name
-
-        def look(connection: Connection) -> tuple[datetime | None, int | None, int]:
-            since = audience.since(connection)
-            known = connection.scalar(CURSOR, {"name": name})
-            return since, known, newest_before(connection, since) if since is not None and known is None else 0
-
-        since, known, start = await self._database.glance(look)
-        if since is not None and known is not None:
-            return known
-        if since is None and known is None:
+        if place.listened_to and place.cursor is not None:
+            return place.cursor
+        if not place.listened_to and place.cursor is None:
             return None
         async with self._database.transaction() as tx:
-            if since is None:
-                await tx.execute(delete(table).where(table.c.audience == name, table.c.posting_id == known))
+            if not place.listened_to:
+                await tx.execute(delete(table).where(table.c.audience == name, table.c.posting_id == place.cursor))
                 return None
-            row = {"audience": name, "posting_id": start, "updated_at": self._clock.now()}
+            row = {"audience": name, "posting_id": place.start, "updated_at": self._clock.now()}
             await tx.execute(insert_or_ignore(tx.dialect, table).values(row))
-            return start
+            return place.start
 
     async def _advance(self, tx: Transaction, name: str, before: int, after: int) -> bool:
         table = usage_cursors
         mine = (table.c.audience == name) & (table.c.posting_id == before)
         moved = await tx.execute(update(table).where(mine).values(posting_id=after, updated_at=self._clock.now()))
         return moved.rowcount == 1
+
+
+def _place_of(connection: Connection, audience: Audience) -> _Place:
+    since = audience.since(connection)
+    cursor = connection.scalar(CURSOR, {"name": audience.name})
+    start = newest_before(connection, since) if since is not None and cursor is None else 0
+    return _Place(since is not None, cursor, start)

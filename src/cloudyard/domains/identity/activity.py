@@ -8,7 +8,7 @@ from sqlalchemy import Column, Table, bindparam, or_, update
 
 from cloudyard.domains.identity.models import api_keys, users
 from cloudyard.domains.identity.records import Principal
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class Activity:
     async def run(self) -> None:
         """Write for ever what was noted."""
         while True:
-            await self._clock.sleep(WRITTEN_EVERY_SECONDS)
+            await self._clock.sleep(until_beat(self._clock, WRITTEN_EVERY_SECONDS))
             await self.flush()
 
     async def flush(self) -> None:

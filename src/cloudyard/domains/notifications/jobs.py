@@ -28,7 +28,7 @@ from cloudyard.domains.notifications.push_subscriptions import PushSubscriptions
 from cloudyard.domains.notifications.records import SendState
 from cloudyard.domains.notifications.service import Notifications
 from cloudyard.domains.notifications.waiting_mails import mark_mails, put_back, take_mails
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Delivered, to_its_end
@@ -88,7 +88,7 @@ class Postman:
         """Mail for ever."""
         while True:
             if await self.send_due() == 0:
-                await self._clock.sleep(POLL_SECONDS)
+                await self._clock.sleep(until_beat(self._clock, POLL_SECONDS))
 
     async def send_due(self) -> int:
         """Send what is due now; the number of digests tried."""

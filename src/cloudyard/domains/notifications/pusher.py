@@ -20,7 +20,7 @@ from cloudyard.domains.notifications.waiting_pushes import (
     put_back,
     take_pushes,
 )
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import to_its_end
@@ -68,7 +68,7 @@ class Pusher:
         try:
             while True:
                 if await self._start_due() == 0:
-                    await self._clock.sleep(POLL_SECONDS)
+                    await self._clock.sleep(until_beat(self._clock, POLL_SECONDS))
         finally:
             await self._end()
 

@@ -29,7 +29,7 @@ from cloudyard.domains.webhooks.outcomes import (
 from cloudyard.domains.webhooks.ports import Message, Sender, TargetUnreachable
 from cloudyard.domains.webhooks.signatures import Fact, body_of, headers_of
 from cloudyard.domains.webhooks.wakening import Wakening
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.crash_points import crash_point
 from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
 from cloudyard.foundation.durable.failures import described
@@ -89,7 +89,7 @@ class Deliveries:
             while True:
                 for endpoint_id in await self._look():
                     self._start(workers, endpoint_id)
-                await self._wakening.wait(POLL_SECONDS)
+                await self._wakening.wait(until_beat(self._clock, POLL_SECONDS))
 
     async def deliver_due(self) -> int:
         """Deliver until nothing is due; the number of tries."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ def every(clock: Clock, seconds: float, work: Callable[[], Awaitable[object]]) -
 
     async def loop() -> None:
         while True:
-            await clock.sleep(seconds)
+            await clock.sleep(until_beat(clock, seconds))
             await work()
 
     return loop

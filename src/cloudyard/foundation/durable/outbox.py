@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.database import Database, Transaction, UtcDateTime, metadata
 from cloudyard.foundation.durable.failures import described
 from cloudyard.foundation.durable.leases import NOW, backoff, claim, claimable, give_back, held, lease_columns
@@ -180,7 +180,7 @@ class Dispatcher:
         while True:
             for consumer in await self._due():
                 self._outbox.wake(consumer)
-            await self._clock.sleep(self._poll_seconds)
+            await self._clock.sleep(until_beat(self._clock, self._poll_seconds))
 
     async def run(self, consumer: str) -> None:
         """Deliver to one consumer for ever."""

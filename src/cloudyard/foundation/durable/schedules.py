@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Column, Row, String, Table, Text, select
 
-from cloudyard.foundation.clock import Clock
+from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.database import Database, DatabaseUnavailable, UtcDateTime, metadata
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable.failures import described
@@ -58,7 +58,7 @@ class Scheduler:
                 for name in await self._due():
                     if name not in running or running[name].done():
                         running[name] = tasks.create_task(self._attend(name), name=f"job {name}")
-                await self._clock.sleep(TICK_SECONDS)
+                await self._clock.sleep(until_beat(self._clock, TICK_SECONDS))
 
     async def register(self) -> None:
         """Write a row for every job that has none yet, due at once."""
