@@ -68,7 +68,8 @@ async def test_a_failure_before_the_first_token_costs_nothing_and_is_over_when_i
         question = {"message": "Where?", "model": "parrot", "max_tokens": 10}
         answer = await visitor.client.post("/pynode/api/chat", json=question)
         assert (answer.status_code, answer.json()["code"]) == (502, "UPSTREAM_ERROR")
-        assert "scripted 500" in answer.json()["message"]
+        assert "failed with 500" in answer.json()["message"] and "scripted" not in answer.text
+        assert "scripted 500" in visitor.server.log
         assert await visitor.spent() == number * len(PIECES)
 
 

@@ -58,6 +58,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         headers.append((b"content-security-policy", b"default-src 'self'"))
     elif path in ("/read", "/upload"):
         body = b"%d" % await _length(receive)
+    elif path == "/kept-back":
+        raise FeatureUnavailable("It is away.", for_operators="at 10.0.0.7")
     elif path == "/breaks":
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         raise ZeroDivisionError("in mid-answer")
@@ -325,6 +327,14 @@ async def test_our_own_failures_are_logged_and_not_told(client: httpx2.AsyncClie
     failures = [line for line in logs if line["event"] == "request failed"]
     assert len(failures) == 1
     assert "the secret inside" in str(failures[0]["exc_info"])
+
+
+async def test_what_is_for_operators_is_logged_and_not_told(client: httpx2.AsyncClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        answer = await client.get("/kept-back")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "It is away.")
+    assert "10.0.0.7" not in answer.text
+    assert [line["reason"] for line in logs if line["event"] == "request failed"] == ["It is away. (at 10.0.0.7)"]
 
 
 async def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(gate_parts: GateParts) -> None:

@@ -21,6 +21,10 @@ async def refuses() -> None:
     raise DatabaseUnavailable("The disk is full.")
 
 
+async def keeps_back() -> None:
+    raise DatabaseUnavailable("It is away.", for_operators="at 10.0.0.7")
+
+
 async def limps() -> None:
     raise Degraded("One of two is away.")
 
@@ -73,6 +77,13 @@ async def test_what_is_wrong_in_detail_is_not_for_everyone() -> None:
     storage, model = await Readiness(SystemClock(), lambda: parts, kept_seconds=0).ask()
     assert (storage.shown(details=False), model.shown(details=False)) == ("unavailable", "degraded")
     assert (storage.shown(details=True), model.shown(details=True)) == ("The disk is full.", "One of two is away.")
+
+
+async def test_administrators_hear_what_callers_do_not() -> None:
+    readiness = Readiness(SystemClock(), lambda: {"database": Dependency(keeps_back, "postgresql")})
+    (finding,) = await readiness.ask()
+    assert finding.shown(details=True) == "It is away. (at 10.0.0.7)"
+    assert finding.shown(details=False) == "unavailable"
 
 
 async def test_what_is_needed_may_change_from_round_to_round() -> None:

@@ -8,8 +8,10 @@ import yaml
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, Field
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from cloudyard.domains.identity import EmailTaken, Scope
+from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.web.authentication import CurrentAccount, require_scope
 from cloudyard.web.documents import DOCS_CONTENT_POLICY, DocumentPaths
 from cloudyard.web.errors import MethodNotAllowed, ProblemRenderer, StatusTable, as_domain_error, issues_of
@@ -44,6 +46,10 @@ def client_of(documents: DocumentPaths | None = None) -> TestClient:
     @app.get("/taken")
     async def taken() -> None:
         raise EmailTaken("Somebody has it.", field="email")
+
+    @app.get("/kept-back")
+    async def keeps_back() -> None:
+        raise FeatureUnavailable("It is away.", for_operators="at 10.0.0.7")
 
     @app.get("/teapot")
     async def teapot() -> None:
@@ -88,6 +94,14 @@ def test_failures_of_the_framework_have_our_shape(
 ) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_what_is_for_operators_is_logged_and_not_told(client: TestClient) -> None:
+    with capture_logs() as logs:
+        answer = client.get("/kept-back")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "It is away.")
+    assert "10.0.0.7" not in answer.text
+    assert [line["reason"] for line in logs] == ["It is away. (at 10.0.0.7)"]
 
 
 def test_headers_of_a_failure_are_kept(client: TestClient) -> None:

@@ -35,6 +35,6 @@ def main() -> None:
     try:
         app()
     except DomainError as error:
-        sys.exit(f"cloudyard: {error.message}")
+        sys.exit(f"cloudyard: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

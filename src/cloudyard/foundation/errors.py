@@ -27,7 +27,8 @@ class DomainError(Exception):
     """A failure that a caller can act upon.
 
     `message` says what happened, why, and what to do next. `field` names the input at fault (dotted path),
-    `details` carries values a program can read, `retry_after` is in seconds.
+    `details` carries values a program can read, `retry_after` is in seconds. `for_operators` is what callers do not
+    hear: addresses, settings, the words of a service behind this one. As a text the error has both.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -40,12 +41,14 @@ class DomainError(Exception):
         details: Mapping[str, object] | None = None,
         field: str | None = None,
         retry_after: float | None = None,
+        for_operators: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message if for_operators is None else f"{message} ({for_operators})")
         self.message = message
         self.details = dict(details or {})
         self.field = field
         self.retry_after = retry_after
+        self.for_operators = for_operators
 
 
 class InvalidInput(DomainError):

@@ -231,6 +231,7 @@ def install_error_handlers(app: FastAPI, renderer: ErrorRenderer) -> None:
 
     async def render(connection: HTTPConnection, error: Exception) -> Response | None:
         failure = as_domain_error(error)
+        log_withheld(failure)
         state = connection.scope["state"]
         if isinstance(error, DomainError) and error.kind is ErrorKind.INTERNAL:
             log.error("request failed", exc_info=error)  # any other failure of ours is raised on and logged by the gate
@@ -252,6 +253,12 @@ def install_error_handlers(app: FastAPI, renderer: ErrorRenderer) -> None:
     for handled in (DomainError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(handled, cast(ExceptionHandler, render))
     app.add_exception_handler(ClientLeft, left)
+
+
+def log_withheld(error: DomainError) -> None:
+    """Log what the caller of a failed request is not told, if there is any such thing."""
+    if error.for_operators is not None:
+        log.warning("request failed", code=error.code, reason=str(error))
 
 
 def as_domain_error(error: Exception) -> DomainError:

@@ -27,6 +27,7 @@ from cloudyard.web.errors import (
     ErrorRenderer,
     MalformedRequest,
     as_domain_error,
+    log_withheld,
 )
 from cloudyard.web.policy import Header, SurfacePolicy
 from cloudyard.web.proxies import TrustedProxies
@@ -176,6 +177,7 @@ class Gate:
 
     async def _fail(self, visit: Visit, error: Exception, send: Send) -> None:
         failure = as_domain_error(error)
+        log_withheld(failure)
         if failure.kind is ErrorKind.INTERNAL:
             log.error("request failed", method=visit.method, path=visit.path, exc_info=error)
         visit.state.setdefault("error_code", failure.code)

@@ -129,9 +129,9 @@ class Readiness:
         except TimeoutError:
             problem = f"no answer within {self._timeout:g} seconds"
         except Degraded as error:
-            state, problem = State.DEGRADED, error.message
+            state, problem = State.DEGRADED, str(error)
         except DomainError as error:
-            problem = error.message
+            problem = str(error)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a dependency is the answer to the question
             problem = f"{type(error).__name__}: {error}"
         return Finding(name, dependency.backend, self._clock.monotonic() - started, state, problem)

@@ -39,7 +39,7 @@ class RateLimits:
         except DomainError as error:
             if error.kind is not ErrorKind.UNAVAILABLE or self._policy.is_guarded(method, path):
                 raise
-            log.warning("request not counted", surface=self._policy.name, reason=error.message)
+            log.warning("request not counted", surface=self._policy.name, reason=str(error))
             return []
         self._count_refused(taken)
         return taken

@@ -104,7 +104,7 @@ class TokenLimits:
         except DomainError as error:
             if error.kind is not ErrorKind.UNAVAILABLE:
                 raise
-            log.warning("tokens not counted", surface=self._policy.name, reason=error.message)
+            log.warning("tokens not counted", surface=self._policy.name, reason=str(error))
             return None
 
 

@@ -101,8 +101,9 @@ async def test_a_wrong_key_is_told(environment: pytest.MonkeyPatch) -> None:
 async def test_a_server_that_is_not_there_is_told(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     objects = open_object_store(f"s3://{BUCKET}", SystemIds())
-    with pytest.raises(ObjectStoreUnavailable, match="try again"):
+    with pytest.raises(ObjectStoreUnavailable, match="try again") as caught:
         await objects.put("a/object", chunks_of(b"x"))
+    assert "127.0.0.1" in str(caught.value) and "127.0.0.1" not in caught.value.message
     with pytest.raises(ObjectStoreUnavailable):
         await objects.ping()
     await objects.close()

@@ -191,6 +191,17 @@ async def test_bad_days(odd: Odd, client: StripeProvider, status: int, body: Any
     assert "sk_test" not in str(caught.value)
 
 
+async def test_why_stripe_failed_is_for_operators_alone(odd: Odd, client: StripeProvider) -> None:
+    odd.answers = [(500, {"error": {"message": "Oh no, db-7.internal"}})]
+    with pytest.raises(PaymentProviderUnavailable, match="db-7") as failed:
+        await client.retrieve("pi_1")
+    assert failed.value.message == "Stripe failed with 500."
+    odd.answers = [(403, {"error": {"message": "no permission"}})]
+    with pytest.raises(PaymentRefused) as refused:
+        await client.retrieve("pi_1")
+    assert "stripe_key" not in refused.value.message
+
+
 async def test_lists_are_read_page_by_page_from_a_time_on(odd: Odd, client: StripeProvider) -> None:
     refund = {"id": "re_2", "amount": 400, "status": "failed", "charge": "ch_1", "payment_intent": "pi_1"}
     odd.answers = [

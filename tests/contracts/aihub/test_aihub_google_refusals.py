@@ -124,6 +124,7 @@ def test_a_provider_that_is_down_from_the_start_is_told_to_the_app(
     assert answer.status_code == 302
     back = told(answer.headers["location"])
     assert (back["error"], back["state"]) == ("identity_provider_unavailable", "mine")
+    assert "127.0.0.1" not in back["error_description"]
     assert "set-cookie" not in answer.headers
 
 

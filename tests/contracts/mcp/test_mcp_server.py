@@ -73,7 +73,7 @@ async def test_what_goes_wrong_is_told_to_the_model_and_costs_nothing(
     upstream.behave(Behaviour(status=500))
     async with connected(mcp_server, token=ann.access_token, mode=mode) as client:
         for arguments, said in (
-            ({"message": "Where?", "max_tokens": 50}, "scripted 500"),
+            ({"message": "Where?", "max_tokens": 50}, "failed with 500"),
             ({"message": "Where?"}, "Not enough credits"),
             ({"message": "Where?", "model": "nobody"}, "nobody"),
             ({"message": ""}, "message"),

@@ -127,7 +127,7 @@ class LossyProvider:
 
     def _fail_if(self, request: str, troubled: set[str]) -> None:
         if request in troubled:
-            raise PaymentProviderUnavailable(f"The line broke at {request}.")
+            raise PaymentProviderUnavailable("The line broke.", for_operators=f"at {request}")
 
 
 class Listener:

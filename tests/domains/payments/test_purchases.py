@@ -64,8 +64,9 @@ async def test_an_unknown_payment_method_leaves_nothing_open(shop: Shop) -> None
 async def test_a_broken_off_purchase_goes_on_under_its_key(shop: Shop, trouble: str, request_name: str) -> None:
     user = await shop.books.user()
     setattr(shop.provider, trouble, {request_name})
-    with pytest.raises(PaymentProviderUnavailable, match="settles by itself"):
+    with pytest.raises(PaymentProviderUnavailable, match="settles by itself") as caught:
         await shop.payments.purchase(user, shop.order(), key="mine")
+    assert caught.value.for_operators == f"at {request_name}"
     setattr(shop.provider, trouble, set())
     again = await shop.payments.purchase(user, shop.order(), key="mine")
     assert again.payment.state is PaymentState.COMPLETED

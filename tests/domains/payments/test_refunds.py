@@ -187,8 +187,9 @@ async def test_what_stripe_refuses_is_free_to_be_refunded_again(shop: Shop) -> N
 async def test_a_refund_whose_answer_is_lost_is_made_once_under_its_key(shop: Shop, trouble: str) -> None:
     user, payment_id = await bought(shop)
     setattr(shop.provider, trouble, {"refund"})
-    with pytest.raises(PaymentProviderUnavailable, match="settles by itself"):
+    with pytest.raises(PaymentProviderUnavailable, match="settles by itself") as caught:
         await refund(shop, payment_id, 400, key="one")
+    assert caught.value.for_operators == "at refund"
     with pytest.raises(NotRefundable):
         await refund(shop, payment_id, 601)
     assert (await shop.books.wallet(user)).available == STARTER

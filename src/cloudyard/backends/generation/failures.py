@@ -9,7 +9,10 @@ from cloudyard.backends.provider_http import Answer
 from cloudyard.domains.inference import ContextTooLong, ProviderRefused, ProviderUnavailable
 from cloudyard.foundation.errors import DomainError
 
-WORTH_ANOTHER_TRY = frozenset({401, 403, 404, 408, 409, 425, 429})
+REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
+"""With these a provider says what is wrong with the request. All else is the business of whoever runs this: it may tell
+of keys, hosts and accounts."""
+NOT_LET_IN = frozenset({401, 402, 403})
 REDIRECTS = range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)
 DEFAULT_RETRY_SECONDS = 1.0
 LONGEST_MESSAGE = 500
@@ -28,7 +31,9 @@ def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
     if isinstance(error, TimeoutError):
         return ProviderUnavailable(f"The provider was silent for {timeout:g} s.", retry_after=1)
     reason = str(error) or type(error).__name__
-    return ProviderUnavailable(f"The provider cannot be reached: {reason}.", retry_after=1)
+    return ProviderUnavailable(
+        "The provider cannot be reached. Try again shortly.", retry_after=1, for_operators=reason
+    )
 
 
 def failure_of(answer: Answer, body: bytes) -> DomainError:
@@ -41,19 +46,26 @@ def failure_of(answer: Answer, body: bytes) -> DomainError:
             f"The input does not fit into the model's context: {account.lengths or _first_sentence(message)}. "
             "Shorten it, or choose a model with a longer context."
         )
+    if answer.status in REQUEST_AT_FAULT:
+        return ProviderRefused(f"The model refused the request: {message}", details=details)
     if answer.status in REDIRECTS:
         return ProviderUnavailable(
-            f"The provider sends callers elsewhere ({answer.header('location')}), and keys are not sent after it. "
-            "Give it a base URL that answers by itself.",
+            "The provider sends callers elsewhere, and keys are not sent after it. Tell your administrator.",
             details=details,
+            for_operators=f"to {answer.header('location')}; give it a base URL that answers by itself",
         )
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in WORTH_ANOTHER_TRY:
-        return ProviderUnavailable(
-            f"The provider failed with {answer.status}: {message}",
-            details=details,
-            retry_after=_retry_after(answer.header("retry-after")),
-        )
-    return ProviderRefused(f"The model refused the request: {message}", details=details)
+    return ProviderUnavailable(
+        _told_of(answer.status),
+        details=details,
+        retry_after=_retry_after(answer.header("retry-after")),
+        for_operators=message,
+    )
+
+
+def _told_of(status: int) -> str:
+    if status in NOT_LET_IN:
+        return f"The provider refuses this service with {status}. Tell your administrator."
+    return f"The provider failed with {status}. Try again shortly."
 
 
 def _retry_after(value: str | None) -> float:

@@ -270,6 +270,7 @@ def _missing_is_unavailable() -> Iterator[None]:
 
 def _unavailable(reason: str) -> ObjectStoreUnavailable:
     return ObjectStoreUnavailable(
-        f"Files cannot be stored or read at the moment ({reason}). Nothing was kept; try again shortly.",
+        "Files cannot be stored or read at the moment. Nothing was kept; try again shortly.",
         retry_after=RETRY_SECONDS,
+        for_operators=reason,
     )

@@ -63,8 +63,8 @@ class Discovery:
         status, body = await self._http.get(url)
         if status != HTTPStatus.OK:
             raise IdentityProviderRefused(
-                f"The identity provider answers {status} for its {what} at {url}. Check the provider's issuer in "
-                "sign_in.providers."
+                f"The identity provider answers {status} for its {what}. Tell your administrator.",
+                for_operators=f"at {url}; check the provider's issuer in sign_in.providers",
             )
         return body
 
@@ -72,8 +72,9 @@ class Discovery:
         """The document, if it is this issuer's (section 4.3) and nothing in it leads over an open road."""
         if found.issuer != self._issuer:
             raise IdentityProviderRefused(
-                f"The identity provider calls itself {found.issuer[:255]!r}, and the settings call it "
-                f"{self._issuer!r}. Set the issuer in sign_in.providers to the very same text."
+                "The identity provider is not the one that the settings name. Tell your administrator.",
+                for_operators=f"it calls itself {found.issuer[:255]!r}, and the settings call it {self._issuer!r}: "
+                "set the issuer in sign_in.providers to the very same text",
             )
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
             url = getattr(found, name)

@@ -55,8 +55,9 @@ class ProviderHttp:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise IdentityProviderUnavailable(
-                f"The identity provider cannot be reached: {reason[:300]}. Try again shortly.",
+                "The identity provider cannot be reached. Try again shortly.",
                 retry_after=RETRY_SECONDS,
+                for_operators=reason[:300],
             ) from error
         if len(body) > LARGEST_ANSWER:
             raise IdentityProviderRefused(f"The identity provider's answer is longer than {LARGEST_ANSWER} bytes.")

@@ -143,8 +143,8 @@ class OidcProvider:
         log.warning("identity provider refused a code", provider=self._name, status=status, said=said)
         if problem.error in CLIENT_TROUBLE or status == HTTPStatus.UNAUTHORIZED:
             return IdentityProviderRefused(
-                f"{self.title} does not know this installation. Check client_id, client_secret and client_secret_in "
-                f"of sign_in.providers.{self._name}."
+                f"{self.title} does not know this installation. Tell your administrator.",
+                for_operators=f"check client_id, client_secret and client_secret_in of sign_in.providers.{self._name}",
             )
         return IdentityProviderRefused(f"{self.title} does not take back the code that it gave. Start again.")
 

@@ -199,7 +199,7 @@ class StripeProvider:
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or "it did not answer in time"
             raise PaymentProviderUnavailable(
-                f"Stripe cannot be reached: {reason}.", retry_after=RETRY_SECONDS
+                "Stripe cannot be reached.", retry_after=RETRY_SECONDS, for_operators=reason
             ) from error
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -236,7 +236,12 @@ def _problem(body: bytes) -> Problem:
 def _failure(status: int, problem: Problem) -> DomainError:
     said = problem.message or "no reason given"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in WORTH_ANOTHER_TRY:
-        return PaymentProviderUnavailable(f"Stripe failed with {status}: {said}.", retry_after=RETRY_SECONDS)
+        return PaymentProviderUnavailable(
+            f"Stripe failed with {status}.", retry_after=RETRY_SECONDS, for_operators=said
+        )
     if status in KEY_TROUBLE:
-        return PaymentRefused("Stripe does not accept this installation's key. Check payments.stripe_key.")
+        return PaymentRefused(
+            "Stripe does not accept this installation's key. Tell your administrator.",
+            for_operators="check payments.stripe_key",
+        )
     return PaymentRefused(f"Stripe refused the request with {status}: {said}.")

@@ -262,7 +262,7 @@ class Charges:
             except DatabaseUnavailable:
                 self._running.add(charge.hold_id)
             except DomainError as error:
-                log.error("late settlement refused", **_told(charge, usage), error=error.message)
+                log.error("late settlement refused", **_told(charge, usage), error=str(error))
                 return
             else:
                 return
@@ -338,7 +338,7 @@ class Charges:
         except HoldNotOpen:
             return False  # it was ended or extended meanwhile
         except DomainError as error:
-            log.error("expired hold not released", hold=hold_id, error=error.message)
+            log.error("expired hold not released", hold=hold_id, error=str(error))
             return False
         return True
 

@@ -51,7 +51,7 @@ class FileReconciler:
         try:
             await self._objects.delete(object_key(row.id))
         except ObjectStoreUnavailable as error:
-            log.warning("object not removed, trying again later", file=row.id, error=error.message)
+            log.warning("object not removed, trying again later", file=row.id, error=str(error))
             await self._later(row)
             return
         async with self._database.transaction() as tx:

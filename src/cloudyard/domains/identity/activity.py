@@ -56,7 +56,7 @@ class Activity:
         try:
             await self.flush()
         except DatabaseUnavailable as error:
-            log.warning("when users and keys were last seen was not written", error=error.message)
+            log.warning("when users and keys were last seen was not written", error=str(error))
 
     def _note(self, noted: dict[str, datetime], id: str) -> None:
         now = self._clock.monotonic()

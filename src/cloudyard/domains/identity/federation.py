@@ -227,7 +227,7 @@ class Federation:
         return Arrival(user, admission.created, code)
 
     async def _note_refusal(self, attempt: Attempt, error: DomainError) -> None:
-        log.info("sign-in refused", provider=attempt.provider, code=error.code, reason=error.message)
+        log.info("sign-in refused", provider=attempt.provider, code=error.code, reason=str(error))
         if error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.INTERNAL):
             return
         async with self._database.transaction() as tx:

@@ -147,7 +147,7 @@ class Generation:
         try:
             await self._charges.release(charge, f"{charge.description}: not served")
         except DomainError as error:
-            log.warning("hold not released, it expires if there is one", hold=charge.hold_id, error=error.message)
+            log.warning("hold not released, it expires if there is one", hold=charge.hold_id, error=str(error))
 
     async def _settle_whole(self, settlement: "_Settlement", body: dict[str, Any]) -> Answer:
         meter = StreamMeter(settlement.call.prompt_text)
@@ -162,7 +162,7 @@ class Generation:
             body, outcome = assembly.answer(), UsageOutcome.CLIENT_LEFT
             answer = await self._settle(settlement, body, assembly.meter, outcome)
         except DomainError as error:
-            log.warning("answer not settled whose caller left", hold=settlement.charge.hold_id, error=error.message)
+            log.warning("answer not settled whose caller left", hold=settlement.charge.hold_id, error=str(error))
         else:
             observed.answered(answer, outcome)
 

@@ -99,7 +99,7 @@ def chunk_of_stream(data: bytes) -> dict[str, Any]:
     failure = chunk.get("error")
     if failure:
         message = failure.get("message") if isinstance(failure, dict) else failure
-        raise ProviderUnavailable(f"The provider broke off: {message}")
+        raise ProviderUnavailable("The provider broke off with an error of its own.", for_operators=str(message))
     _check(chunk, _Chunk, "stream")
     return chunk
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+import structlog
+
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference.attempts import Begun
 from cloudyard.domains.inference.errors import ProviderUnavailable
@@ -12,6 +14,8 @@ from cloudyard.domains.inference.metering import StreamMeter
 from cloudyard.domains.inference.preparation import Call
 from cloudyard.domains.inference.records import Answer
 from cloudyard.domains.inference.shapes import chunk_of_stream
+
+log = structlog.get_logger(__name__)
 
 Finish = Callable[[StreamMeter, UsageOutcome], Awaitable[Answer]]
 
@@ -58,7 +62,8 @@ class ChunkStream:
             async for data in self._rest:
                 for chunk in self._seen(chunk_of_stream(data)):
                     yield chunk
-        except ProviderUnavailable:
+        except ProviderUnavailable as error:
+            log.warning("stream broke off", model=self._call.model.name, error=str(error))
             await self.end(UsageOutcome.PROVIDER_FAILED)
             raise
         answer = await self.end(UsageOutcome.COMPLETED)

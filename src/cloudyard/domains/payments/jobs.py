@@ -63,7 +63,7 @@ class PaymentReconciler:
             await self._settle(row)
         except DomainError as error:
             there = not isinstance(error, PaymentProviderUnavailable)
-            log.warning("payment not settled, trying again later", payment=row.id, error=error.message)
+            log.warning("payment not settled, trying again later", payment=row.id, error=str(error))
         pause = backoff(row.attempts, first=FIRST_PAUSE_SECONDS, largest=LONGEST_PAUSE_SECONDS)
         async with self._database.transaction() as tx:
             await give_back(tx, payments, row, due_at=self._clock.now() + pause)

@@ -53,7 +53,7 @@ class MissedReversals:
         try:
             found = await list_since(self._clock.now() - back)
         except DomainError as error:
-            log.warning("the provider's list was not read, trying again later", list=name, error=error.message)
+            log.warning("the provider's list was not read, trying again later", list=name, error=str(error))
             return 0
         taken_in = 0
         for start in range(0, len(found), CHUNK):
@@ -67,6 +67,6 @@ class MissedReversals:
         try:
             await self._payments.reverse(reversal)
         except DomainError as error:
-            log.warning("reversal not taken in, trying again later", reversal=reversal.id, error=error.message)
+            log.warning("reversal not taken in, trying again later", reversal=reversal.id, error=str(error))
             return False
         return True

@@ -125,7 +125,7 @@ class Refunds:
         try:
             await self._pursue(row, look_first=True)
         except DomainError as error:
-            log.warning("refund not settled", refund=row.id, error=error.message)
+            log.warning("refund not settled", refund=row.id, error=str(error))
             return not isinstance(error, PaymentProviderUnavailable)
         return True
 
@@ -173,6 +173,7 @@ class Refunds:
                 f"{error.message} Refund {row.id} settles by itself, once. Look at the payment later, or repeat the "
                 "request with the same Idempotency-Key.",
                 retry_after=error.retry_after,
+                for_operators=error.for_operators,
             ) from error
 
     async def _pursue(self, row: Row[Any], *, look_first: bool) -> None:

@@ -91,6 +91,7 @@ class Payments:
                 f"{error.message} Purchase {payment.id} settles by itself: you are charged once, and credited, or not "
                 "at all. Ask for it later, or repeat the request with the same Idempotency-Key.",
                 retry_after=error.retry_after,
+                for_operators=error.for_operators,
             ) from error
 
     async def status(self, user_id: str, payment_id: str) -> Purchase:

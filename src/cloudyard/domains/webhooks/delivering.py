@@ -102,7 +102,7 @@ class Deliveries:
         try:
             return await self._due_endpoints()
         except DatabaseUnavailable as error:  # those that are sending may go on
-            log.warning("webhooks wait for the database", reason=error.message)
+            log.warning("webhooks wait for the database", reason=str(error))
             return []
 
     def _start(self, workers: asyncio.TaskGroup, endpoint_id: str) -> None:

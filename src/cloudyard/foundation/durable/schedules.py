@@ -85,7 +85,7 @@ class Scheduler:
             if row is not None:
                 await self._run(job, row)
         except DatabaseUnavailable as error:
-            log.warning("scheduled job is tried again", job=name, error=error.message)
+            log.warning("scheduled job is tried again", job=name, error=str(error))
             return False
         return row is not None
 

@@ -89,7 +89,7 @@ def record_error(span: Span, error: Exception) -> None:
     if isinstance(error, DomainError):
         span.set_attribute("error.type", error.code)
         if error.kind in SERVER_FAULTS:
-            span.set_status(Status(StatusCode.ERROR, error.message))
+            span.set_status(Status(StatusCode.ERROR, str(error)))
         return
     span.set_attribute("error.type", type(error).__name__)
     span.record_exception(error)

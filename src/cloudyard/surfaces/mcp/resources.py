@@ -32,6 +32,7 @@ from cloudyard.surfaces.mcp.files import OwnFiles, is_text
 from cloudyard.surfaces.mcp.scopes import needed_for
 from cloudyard.surfaces.mcp.services import McpServices
 from cloudyard.surfaces.mcp.views import FileInfo, chat_turn, model_info, wallet_info
+from cloudyard.web.errors import log_withheld
 
 MODELS = "cloudyard://models"
 MODEL = MODELS + "/"
@@ -86,6 +87,7 @@ class Resources:
                 caller.require(needed)
             contents = await self._contents(caller, uri)
         except DomainError as error:
+            log_withheld(error)
             raise _failure(ctx, error, uri) from error
         if contents is None:
             raise _not_found(ctx, "There is no such resource. List the resources to see what there is.", uri)

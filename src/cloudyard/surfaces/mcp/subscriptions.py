@@ -75,7 +75,7 @@ class Subscriptions:
                     return
                 now = await look.take()
             except DomainError as error:
-                log.warning("a subscription could not be looked after", reason=error.message)
+                log.warning("a subscription could not be looked after", reason=str(error))
                 continue
             for event in [event for event, value in now.items() if seen.get(event) != value]:
                 await bus.publish(event)

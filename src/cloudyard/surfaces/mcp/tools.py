@@ -29,6 +29,7 @@ from cloudyard.surfaces.mcp.views import (
     model_info,
     wallet_info,
 )
+from cloudyard.web.errors import log_withheld
 
 READING = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
 ADDING = ToolAnnotations(readOnlyHint=False, destructiveHint=False, idempotentHint=False, openWorldHint=False)
@@ -162,4 +163,5 @@ def _told_to_the_model() -> Iterator[None]:
     try:
         yield
     except DomainError as error:
+        log_withheld(error)
         raise ToolError(told(error)) from error

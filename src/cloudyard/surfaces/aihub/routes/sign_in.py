@@ -21,6 +21,7 @@ from cloudyard.surfaces.aihub.services import AihubServices, Services
 from cloudyard.surfaces.aihub.sign_in_cookie import forget_sign_in, keep_sign_in, sign_in_secret
 from cloudyard.surfaces.aihub.sign_in_schemas import CodeExchange, ProviderView
 from cloudyard.web.documented_errors import failures
+from cloudyard.web.errors import log_withheld
 from cloudyard.web.json_body import StrictJsonRoute
 from cloudyard.web.links import own_url
 
@@ -160,6 +161,7 @@ async def _finish(services: AihubServices, attempt: Attempt, answer: ProviderAns
 def _back_with_error(wish: Wish, error: DomainError) -> Response:
     if error.kind is ErrorKind.INTERNAL:
         raise error
+    log_withheld(error)
     return _back(wish, {"error": error.code, "error_description": error.message})
 
 
