@@ -42,7 +42,7 @@ def open_inference(base: Foundation, money: Money, stack: AsyncExitStack) -> Inf
     )
     local_models = LlamaCppModels(settings.data_dir / "logs", clock, base.ids)
     stack.push_async_callback(local_models.close)
-    provider = OpenAICompatible(base.tracing.outgoing_headers)
+    provider = OpenAICompatible(base.tracing.outgoing_headers, clock)
     stack.push_async_callback(provider.close)
     router = Router(clock)
     observer = Observer(base.metrics, base.tracing, clock, capture_content=settings.telemetry.capture_content)

@@ -4,12 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from cloudyard.backends.generation.openai_compatible import OpenAICompatible
 from cloudyard.domains.inference import ContextTooLong, Endpoint, ProviderRefused, ProviderUnavailable
 from cloudyard.foundation.errors import DomainError
+from cloudyard.testing.clock import ManualClock
 
 Case = tuple[int, object, type[DomainError], str]
 
@@ -88,15 +91,18 @@ SECRET = "sk-ours of db-7.internal"
 
 
 @asynccontextmanager
-async def answering(status: int, body: bytes) -> AsyncIterator[Endpoint]:
+async def answering(status: int, body: bytes, retry_after: str = "") -> AsyncIterator[Endpoint]:
     """A server that gives this answer, once."""
     answered = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"{}")
-            head = b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\nLocation: https://else.example/v1\r\n\r\n"
-            writer.write(head % (status, len(body)) + body)
+            head = (
+                f"HTTP/1.1 {status} Reason\r\nContent-Length: {len(body)}\r\n"
+                f"Location: https://else.example/v1\r\nRetry-After: {retry_after}\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
             writer.close()
             await writer.wait_closed()
         finally:
@@ -141,6 +147,36 @@ async def test_what_is_wrong_with_the_request_is_told_to_its_caller(provider: Op
         with pytest.raises(ProviderRefused) as caught:
             await provider.call(endpoint, "/chat/completions", b"{}", 10)
     assert caught.value.message == "The model refused the request: Name a tool."
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("17", 17),
+        ("0", 0),
+        ("99999999999999999999", 3600),
+        ("9" * 400, 3600),
+        ("in 5 minutes", 300),
+        ("in 5 years", 3600),
+        ("5 minutes ago", 0),
+        ("soon", 1),
+        ("-5", 1),
+        ("1.5", 1),
+        ("Wed, 21 Oct 99999999999999 07:28:00 GMT", 1),
+        ("", 1),
+    ],
+)
+async def test_the_pause_that_a_provider_asks_for(
+    provider: OpenAICompatible, clock: ManualClock, given: str, seconds: float
+) -> None:
+    clock.advance(1 - clock.now().microsecond / 1_000_000)  # a date has no fractions of a second
+    away = {"in 5 minutes": 300, "in 5 years": 5 * 365 * 86_400, "5 minutes ago": -300}.get(given)
+    if away is not None:
+        given = format_datetime(clock.now() + timedelta(seconds=away), usegmt=True)
+    async with answering(429, b"{}", given) as endpoint:
+        with pytest.raises(ProviderUnavailable) as caught:
+            await provider.call(endpoint, "/chat/completions", b"{}", 10)
+    assert caught.value.retry_after == seconds
 
 
 async def test_where_a_provider_is_that_cannot_be_reached_is_told_to_operators_alone(

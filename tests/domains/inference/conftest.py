@@ -52,7 +52,7 @@ async def calls(tmp_path: Path, upstream: Upstream) -> AsyncIterator[ChargedCall
         await services.load()
         user = await services.users.register(email="caller@example.com", password="correct horse 9")
         await services.ledger.grant_once(user.id, GRANTED, key="test", reason="test")
-        provider = OpenAICompatible(dict)
+        provider = OpenAICompatible(dict, services.clock)
         generation = Generation(
             services.catalogue,
             services.prices,

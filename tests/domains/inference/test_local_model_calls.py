@@ -28,6 +28,7 @@ from cloudyard.domains.inference import (
     Router,
 )
 from cloudyard.domains.inference.attempts import PROGRESS
+from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.settings.billing import BillingSettings
 from cloudyard.testing.installation import install_models
@@ -51,7 +52,7 @@ class Watched(OpenAICompatible):
     """The real client, which counts what a worker sends."""
 
     def __init__(self) -> None:
-        super().__init__(dict)
+        super().__init__(dict, SystemClock())
         self.signs = 0
         self.chunks = 0
 

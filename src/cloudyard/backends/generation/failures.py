@@ -1,11 +1,13 @@
 """What the failures of OpenAI-compatible servers mean: try another one, or tell the caller what was wrong."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 
 import msgspec
 
 from cloudyard.backends.provider_http import Answer
+from cloudyard.backends.retry_after import asked_pause
 from cloudyard.domains.inference import ContextTooLong, ProviderRefused, ProviderUnavailable
 from cloudyard.foundation.errors import DomainError
 
@@ -15,6 +17,7 @@ of keys, hosts and accounts."""
 NOT_LET_IN = frozenset({401, 402, 403})
 REDIRECTS = range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)
 DEFAULT_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 3600.0
 LONGEST_MESSAGE = 500
 NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -36,7 +39,7 @@ def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
     )
 
 
-def failure_of(answer: Answer, body: bytes) -> DomainError:
+def failure_of(answer: Answer, body: bytes, now: datetime) -> DomainError:
     """What to raise for an answer that is a failure: whether it was the request's fault, and what was told."""
     account = _account_in(body)
     message = account.message[:LONGEST_MESSAGE] or answer.reason or "no reason given"
@@ -57,7 +60,7 @@ def failure_of(answer: Answer, body: bytes) -> DomainError:
     return ProviderUnavailable(
         _told_of(answer.status),
         details=details,
-        retry_after=_retry_after(answer.header("retry-after")),
+        retry_after=_retry_after(answer.header("retry-after"), now),
         for_operators=message,
     )
 
@@ -68,8 +71,9 @@ def _told_of(status: int) -> str:
     return f"The provider failed with {status}. Try again shortly."
 
 
-def _retry_after(value: str | None) -> float:
-    return float(value) if value and value.isdigit() else DEFAULT_RETRY_SECONDS
+def _retry_after(value: str | None, now: datetime) -> float:
+    asked = asked_pause(value, now)
+    return DEFAULT_RETRY_SECONDS if asked is None else min(asked, LONGEST_RETRY_SECONDS)
 
 
 def _first_sentence(message: str) -> str:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from cloudyard.backends.generation.failures import failure_of, unreachable
 from cloudyard.backends.provider_http import Answer, Connections
 from cloudyard.domains.inference import Endpoint, ProviderUnavailable
+from cloudyard.foundation.clock import Clock
 
 CONNECT_SECONDS = 5.0
 KEPT_ALIVE_SECONDS = 4.0
@@ -26,8 +27,9 @@ class OpenAICompatible:
     `trace_headers` gives the headers that carry the current trace on.
     """
 
-    def __init__(self, trace_headers: Headers) -> None:
+    def __init__(self, trace_headers: Headers, clock: Clock) -> None:
         self._trace_headers = trace_headers
+        self._clock = clock
         self._connections = Connections(connect_seconds=CONNECT_SECONDS, kept_seconds=KEPT_ALIVE_SECONDS)
 
     async def call(self, endpoint: Endpoint, path: str, body: bytes, timeout: float) -> bytes:
@@ -35,7 +37,7 @@ class OpenAICompatible:
         answer = await self._post(endpoint, path, body, timeout)
         data = await _body_of(answer, timeout)
         if answer.status != HTTPStatus.OK:
-            raise failure_of(answer, data)
+            raise failure_of(answer, data, self._clock.now())
         return data
 
     @asynccontextmanager
@@ -46,7 +48,7 @@ class OpenAICompatible:
         answer = await self._post(endpoint, path, body, timeout)
         try:
             if answer.status != HTTPStatus.OK:
-                raise failure_of(answer, await _body_of(answer, timeout))
+                raise failure_of(answer, await _body_of(answer, timeout), self._clock.now())
             yield _events(answer)
         finally:
             answer.close()

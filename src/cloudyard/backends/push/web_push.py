@@ -1,7 +1,5 @@
 """Hands messages to push services over HTTP (RFC 8030), at addresses that were checked, and nowhere else."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import aiohttp
@@ -10,6 +8,7 @@ from cloudyard import __version__
 from cloudyard.backends.checked_http import CheckAddress, beginning_of, checked_session
 from cloudyard.backends.push.encryption import CODING, encrypted
 from cloudyard.backends.push.vapid import authorization
+from cloudyard.backends.retry_after import asked_pause
 from cloudyard.domains.notifications import Push, PushGone, PushRefused, PushUnavailable, VapidKeys
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.durable.failures import storable_text
@@ -78,7 +77,7 @@ class WebPush:
         if response.status in GONE:
             return PushGone(f"{answered} The browser has to subscribe again.")
         if response.status in FOR_NOW or response.status >= 500:
-            pause = _seconds(response.headers.get("Retry-After", ""), self._clock.now())
+            pause = asked_pause(response.headers.get("Retry-After"), self._clock.now())
             return PushUnavailable(f"{answered} It is tried again.", retry_after=pause)
         return PushRefused(f"{answered} It is not tried again; the answer says what to mend.")
 
@@ -86,14 +85,3 @@ class WebPush:
         if self._session is None:
             self._session = checked_session(self._check_address, timeout_seconds=self._timeout, user_agent=USER_AGENT)
         return self._session
-
-
-def _seconds(retry_after: str, now: datetime) -> float | None:
-    """The pause that a push service asks for, in seconds or until a date (RFC 9110, section 10.2.3)."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
-    try:
-        until = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
