@@ -115,8 +115,8 @@ def chat(tokens: int | None, text: str = "Hi", *, model: str = "parrot") -> Chat
     return ChatRequest(model=model, messages=[Message(role="user", content=text)], max_tokens=tokens)
 
 
-def answer_of(tokens: int) -> Answer:
-    return Answer({}, "parrot", "there", TokenUsage(1, tokens - 1), 0)
+def answer_of(tokens: int, *, most_tokens: int = 10_000) -> Answer:
+    return Answer({}, "parrot", "there", TokenUsage(1, tokens - 1), 0, most_tokens)
 
 
 async def test_a_keys_tokens_are_the_same_on_every_surface(surfaces: Surfaces) -> None:
@@ -203,6 +203,14 @@ async def test_no_more_is_made_up_than_is_left(surfaces: Surfaces, used: int) ->
         await surfaces.plain.take(holder(100), chat(1))
     with pytest.raises(TokenLimitReached, match="0 of 100"):
         await surfaces.plain.take(holder(100), chat(1))
+
+
+async def test_no_more_is_made_up_than_the_call_could_use(surfaces: Surfaces) -> None:
+    taken = await surfaces.plain.take(holder(100), chat(10))
+    await surfaces.plain.make_up(taken, answer_of(10**12, most_tokens=30))
+    following = await surfaces.plain.take(holder(100), chat(1))
+    assert following is not None
+    assert following.verdict.remaining == 69
 
 
 async def test_a_call_that_used_less_or_came_to_nothing_gives_nothing_back(

@@ -76,11 +76,12 @@ class TokenLimits:
     async def make_up(self, taken: TokensTaken | None, answer: Answer | None) -> None:
         """Take what the call used beyond its estimate, as far as there is any left; nothing if it came to no answer.
 
+        No more than its worst case, for which credit was held: a provider may report whatever it likes.
         What is answered is charged already: a store that cannot be reached costs nobody the answer.
         """
         if self._store is None or taken is None or answer is None:
             return
-        missing = answer.usage.total - taken.tokens
+        missing = min(answer.usage.total, answer.most_tokens) - taken.tokens
         for _ in range(MAKE_UP_TRIES):  # of what a refusal says is left, others may take some before this call does
             if missing <= 0:
                 return

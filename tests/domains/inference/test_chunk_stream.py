@@ -28,7 +28,7 @@ class Settlement:
         self.outcomes.append(outcome)
         await self.may_end.wait()
         self.ended = True
-        return Answer({}, "m", "there", TokenUsage(1), 1, outcome)
+        return Answer({}, "m", "there", TokenUsage(1), 1, 1, outcome)
 
 
 @pytest.fixture

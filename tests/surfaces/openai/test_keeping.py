@@ -32,7 +32,7 @@ def _write(connection: Connection) -> None:
 
 
 def answer(outcome: UsageOutcome) -> Answer:
-    return Answer(BODY, "parrot", "upstream", TokenUsage(1, 2), 3, outcome)
+    return Answer(BODY, "parrot", "upstream", TokenUsage(1, 2), 3, 3, outcome)
 
 
 @pytest.fixture

@@ -74,6 +74,19 @@ async def test_a_call_that_used_more_than_was_expected_is_made_up_for(stack: Sta
     assert "7 of 100" in second.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_no_more_is_made_up_for_than_a_call_could_use(stack: Stack, stream: bool) -> None:
+    caller = await stack.caller(tokens_per_minute=1000)
+    absurd = {"prompt_tokens": 10**12, "completion_tokens": 10**12, "total_tokens": 2 * 10**12}
+    stack.upstream.behave(Behaviour(reported=absurd))
+    question = {**CHAT, "max_tokens": 40}
+    first, second = [
+        await caller.client.post("/chat/completions", json={**question, "stream": stream}) for _ in range(2)
+    ]
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert int(second.headers["x-ratelimit-remaining-tokens"]) > 700
+
+
 async def test_a_call_larger_than_the_limit_is_told_so(stack: Stack) -> None:
     caller = await stack.caller(tokens_per_minute=100)
     response = await caller.client.post("/chat/completions", json={**CHAT, "max_tokens": 101})

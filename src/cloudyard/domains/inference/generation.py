@@ -192,7 +192,8 @@ class Generation:
         quantities = {Meter.INPUT_TOKEN: usage.prompt, Meter.OUTPUT_TOKEN: usage.completion, **_each_call(charge.price)}
         cost = charge.amount_of(quantities)
         body["model"] = call.requested_model
-        answer = Answer(body, call.model.name, settlement.deployment.name, usage, cost, outcome)
+        deployment = settlement.deployment.name
+        answer = Answer(body, call.model.name, deployment, usage, cost, call.most_tokens, outcome)
         body["usage"] = {**(body.get("usage") or {}), **usage_body(answer)}
         used = Usage(quantities, outcome, settlement.details(usage))
         writes: tuple[Write, ...] = ()

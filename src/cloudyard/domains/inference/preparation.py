@@ -36,6 +36,11 @@ class Call:
     prompts: int = 1
     choices: int = 1
 
+    @property
+    def most_tokens(self) -> int:
+        """All tokens that it may consume."""
+        return sum(self.worst.values())
+
 
 def prepare(model: Model, request: Request) -> Call:
     """Check a request against its model. Raises `InvalidRequest` or `ContextTooLong`."""

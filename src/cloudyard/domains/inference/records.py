@@ -88,13 +88,17 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as far as it went. `body` is in the field's common form and names the model as the caller did."""
+    """An answer as far as it went. `body` is in the field's common form and names the model as the caller did.
+
+    `usage` is what was reported, which need not be so; `most_tokens` is what the call could use at worst.
+    """
 
     body: Mapping[str, Any]
     served_by: str
     deployment: str
     usage: TokenUsage
     cost_nanos: int
+    most_tokens: int
     outcome: UsageOutcome = UsageOutcome.COMPLETED
 
     @property
