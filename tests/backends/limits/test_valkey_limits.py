@@ -72,6 +72,8 @@ async def test_a_server_that_goes_and_comes_back(key: str) -> None:
             await operation
         assert caught.value.kind is ErrorKind.UNAVAILABLE
         assert caught.value.retry_after is not None
+        assert "Where passwords are tried none is served; all others are, uncounted." in caught.value.message
+        assert str(port) in str(caught.value) and str(port) not in caught.value.message
     with ValkeyServer(port=port):
         await limits.ping()
         assert (await limits.take(key, Limit(5, 60))).allowed

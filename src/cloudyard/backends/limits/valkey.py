@@ -22,7 +22,7 @@ RETRY_SECONDS = 1.0
 
 
 class LimitStoreUnavailable(DomainError):
-    """The server that counts cannot be reached. The request was not counted and not served."""
+    """The server that counts cannot be reached. Whoever asked decides whether to serve what was not counted."""
 
     code = "limit_store_unavailable"
     kind = ErrorKind.UNAVAILABLE
@@ -104,6 +104,8 @@ def _translated() -> Iterator[None]:
         yield
     except (RedisError, OSError, TimeoutError) as error:
         raise LimitStoreUnavailable(
-            f"Requests cannot be counted at the moment, so none is served ({error}). Try again shortly.",
+            "Requests cannot be counted at the moment. Where passwords are tried none is served; all others are, "
+            "uncounted. Try again shortly.",
             retry_after=RETRY_SECONDS,
+            for_operators=str(error) or type(error).__name__,
         ) from error
