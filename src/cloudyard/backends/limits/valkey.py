@@ -10,7 +10,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from cloudyard.backends.limits.outage import Outage
 from cloudyard.backends.limits.windows import LARGEST_EXACT_AMOUNT, Count, Counters, verdict_of
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.errors import DomainError, ErrorKind
@@ -29,12 +31,17 @@ class LimitStoreUnavailable(DomainError):
 
 
 class ValkeyLimits:
-    """Counts with the scripts of the library `limits`, which Valkey runs one at a time."""
+    """Counts with the scripts of the library `limits`, which Valkey runs one at a time.
+
+    A server that hangs is waited for once: for a moment after that, calls fail without asking it. One that refuses is
+    asked every time, since that costs nothing.
+    """
 
     name = "valkey"
 
     def __init__(self, url: str, clock: Clock) -> None:
         self._clock = clock
+        self._outage = Outage(clock)
         self._connections = redis.ConnectionPool.from_url(
             url,
             socket_timeout=TIMEOUT_SECONDS,
@@ -49,7 +56,8 @@ class ValkeyLimits:
     async def take(self, key: str, limit: Limit, cost: int = 1) -> Verdict:
         """Take `cost` out of the window of `key`; a refused call takes nothing. Raises `LimitStoreUnavailable`."""
         name = _name(key, limit)
-        with _translated():
+        self._check_outage()
+        with self._asking():
             if _exact(limit):
                 taken = await self._counts.acquire_entry(name, limit.amount, limit.seconds, cost)
             else:
@@ -59,13 +67,14 @@ class ValkeyLimits:
 
     async def peek(self, key: str, limit: Limit) -> Verdict:
         """What `take` would say, without taking. Raises `LimitStoreUnavailable`."""
-        with _translated():
+        self._check_outage()
+        with self._asking():
             count = await self._count(_name(key, limit), limit, 1)
         return verdict_of(limit, count, self._now())
 
     async def ping(self) -> None:
         """Prove that the server answers and can be written. Raises `LimitStoreUnavailable`."""
-        with _translated():
+        with self._asking():
             await self._server.set(f"{PREFIX}:probe", "1", px=1000)
 
     async def close(self) -> None:
@@ -85,6 +94,22 @@ class ValkeyLimits:
         never = cost > limit.amount
         return Count(used + cost <= limit.amount, used, freed_in, limit.seconds if never else freed_in)
 
+    def _check_outage(self) -> None:
+        if self._outage.lasts():
+            raise _unavailable("it was silent a moment ago and is not asked again yet")
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Translate failures of the server, and note whether it hangs."""
+        try:
+            yield
+        except (RedisTimeoutError, TimeoutError) as error:
+            self._outage.begin()
+            raise _unavailable(str(error) or type(error).__name__) from error
+        except (RedisError, OSError) as error:
+            raise _unavailable(str(error) or type(error).__name__) from error
+        self._outage.end()
+
     def _now(self) -> float:
         """The Unix time, which `limits` reads from the machine's own clock."""
         return self._clock.now().timestamp()
@@ -98,14 +123,10 @@ def _name(key: str, limit: Limit) -> str:
     return f"{key}/{limit.amount}/{limit.seconds}"
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise LimitStoreUnavailable(
-            "Requests cannot be counted at the moment. Where passwords are tried none is served; all others are, "
-            "uncounted. Try again shortly.",
-            retry_after=RETRY_SECONDS,
-            for_operators=str(error) or type(error).__name__,
-        ) from error
+def _unavailable(reason: str) -> LimitStoreUnavailable:
+    return LimitStoreUnavailable(
+        "Requests cannot be counted at the moment. Where passwords are tried none is served; all others are, "
+        "uncounted. Try again shortly.",
+        retry_after=RETRY_SECONDS,
+        for_operators=reason,
+    )
