@@ -1,18 +1,22 @@
 """Objects in a bucket of a real S3 server."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from cloudyard.backends.objects import S3Objects, open_object_store
+from cloudyard.backends.objects.obstore_store import PROBE
 from cloudyard.backends.objects.s3 import PART_BYTES
 from cloudyard.domains.files import ObjectStoreUnavailable
 from cloudyard.foundation.ids import SystemIds
 from cloudyard.testing.object_store_suite import LARGE, ObjectStoreSuite, chunks_of, sample
 from cloudyard.testing.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedMissing, SeaweedServer, seaweed_server
+from cloudyard.testing.waiting import eventually
 
 BUCKET = "cloudyard"
 
@@ -107,6 +111,38 @@ async def test_a_server_that_is_not_there_is_told(environment: pytest.MonkeyPatc
     with pytest.raises(ObjectStoreUnavailable):
         await objects.ping()
     await objects.close()
+
+
+async def test_a_probe_that_fails_after_its_asker_left_is_not_reported_as_a_bug(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    connections: list[asyncio.StreamWriter] = []
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        objects = open_object_store(f"s3://{BUCKET}", SystemIds())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await objects.ping()
+        await eventually(probes, lambda found: found == 1 and len(connections) > 0)
+    for connection in connections:
+        connection.close()
+    await eventually(probes, lambda found: found == 0)
+    with pytest.raises(ObjectStoreUnavailable):
+        await objects.ping()
+    await objects.close()
+    gc.collect()
+    assert reported == []
+
+
+async def probes() -> int:
+    """How many probes run."""
+    return sum(task.get_name() == PROBE for task in asyncio.all_tasks())
 
 
 async def test_ping_does_not_wait_for_a_server_that_never_answers(environment: pytest.MonkeyPatch) -> None:

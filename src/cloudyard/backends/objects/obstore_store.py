@@ -25,6 +25,7 @@ KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 THREADS = 16
 READ_BYTES = 1024 * 1024
 PING_SECONDS = 5.0
+PROBE = "object store probe"
 RETRY_SECONDS = 5.0
 
 
@@ -78,7 +79,8 @@ class ObstoreObjects:
     async def ping(self) -> None:
         """Write, read and delete a small object; callers at the same time share one. Takes 5 seconds at most."""
         if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._write_and_read())
+            self._probe = asyncio.create_task(self._write_and_read(), name=PROBE)
+            self._probe.add_done_callback(_overlook)  # whoever asked may have given up by then
         done, _ = await asyncio.wait([self._probe], timeout=PING_SECONDS)
         if not done:
             raise _unavailable(f"no answer within {PING_SECONDS:g} seconds")
@@ -221,8 +223,13 @@ class _Aborted(Exception):
 async def _ended(work: asyncio.Future[Any]) -> None:
     """Wait until it has, whatever its outcome is."""
     await asyncio.wait([work])
+    _overlook(work)
+
+
+def _overlook(work: asyncio.Future[Any]) -> None:
+    """Ask for the failure of what has ended, so that asyncio does not report that nobody did."""
     if not work.cancelled():
-        work.exception()  # asked for, so that asyncio does not report it as overlooked
+        work.exception()
 
 
 async def _first_block(chunks: AsyncIterator[bytes], size: int) -> tuple[bytes, bool]:
