@@ -74,9 +74,13 @@ def translated_errors(*, committing: bool = False) -> Iterator[None]:
 def translated(error: Exception, *, committing: bool = False) -> Exception:
     """What an error of the database means, as `translated_errors` raises it."""
     if isinstance(error, (PoolTimeout, OSError)):
-        meant = _unavailable(str(error) or _named(error), in_doubt=committing)
+        meant = _unavailable(in_doubt=committing, for_operators=str(error) or _named(error))
     elif isinstance(error, DBAPIError) and _is_unavailable(error):
-        meant = _unavailable(str(error.orig), in_doubt=committing and error.connection_invalidated)
+        in_doubt = committing and error.connection_invalidated
+        if _is_sqlite(error):
+            meant = _unavailable(in_doubt=in_doubt, reason=str(error.orig))
+        else:  # a server's words name hosts, users and databases
+            meant = _unavailable(in_doubt=in_doubt, for_operators=str(error.orig))
     else:
         return error
     meant.__cause__ = error
@@ -93,13 +97,18 @@ def turn_awaited() -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise _unavailable("the database is locked, or too much is being written", in_doubt=False) from error
+        reason = "the database is locked, or too much is being written"
+        raise _unavailable(in_doubt=False, reason=reason) from error
 
 
 def lost_to_another(error: DatabaseUnavailable) -> bool:
     """Whether PostgreSQL gave up this transaction in favour of another; run again, it may well succeed."""
     cause = error.__cause__
     return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) in _POSTGRES_CONFLICTS
+
+
+def _is_sqlite(error: DBAPIError) -> bool:
+    return hasattr(error.orig, "sqlite_errorcode")
 
 
 def _is_unavailable(error: DBAPIError) -> bool:
@@ -114,12 +123,15 @@ def _is_unavailable(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError)
 
 
-def _unavailable(reason: str, *, in_doubt: bool) -> DatabaseUnavailable:
+def _unavailable(*, in_doubt: bool, reason: str | None = None, for_operators: str | None = None) -> DatabaseUnavailable:
+    why = f" ({reason})" if reason is not None else ""
     consequence = (
         "The connection broke during the commit, so the change may have been made: look before you repeat it."
         if in_doubt
         else "Nothing was changed; try again shortly."
     )
     return DatabaseUnavailable(
-        f"The database cannot be used at the moment ({reason}). {consequence}", retry_after=RETRY_SECONDS
+        f"The database cannot be used at the moment{why}. {consequence}",
+        retry_after=RETRY_SECONDS,
+        for_operators=for_operators,
     )
