@@ -79,7 +79,7 @@ class UsageFeed:
         try:
             places = await self._database.glance(self._look)
         except DatabaseUnavailable as error:
-            log.warning("usage waits for the database", reason=error.message)
+            log.warning("usage waits for the database", reason=str(error))
             return 0
         return sum([await self._tried(*each) for each in zip(self._audiences, places, strict=True)])
 

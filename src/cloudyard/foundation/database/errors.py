@@ -73,8 +73,10 @@ def translated_errors(*, committing: bool = False) -> Iterator[None]:
 
 def translated(error: Exception, *, committing: bool = False) -> Exception:
     """What an error of the database means, as `translated_errors` raises it."""
-    if isinstance(error, (PoolTimeout, OSError)):
-        meant = _unavailable(in_doubt=committing, for_operators=str(error) or _named(error))
+    if isinstance(error, TimeoutError):
+        meant = _unavailable(in_doubt=committing, reason="it does not answer")
+    elif isinstance(error, (PoolTimeout, OSError)):
+        meant = _unavailable(in_doubt=committing, for_operators=str(error) or type(error).__name__)
     elif isinstance(error, DBAPIError) and _is_unavailable(error):
         in_doubt = committing and error.connection_invalidated
         if _is_sqlite(error):
@@ -85,10 +87,6 @@ def translated(error: Exception, *, committing: bool = False) -> Exception:
         return error
     meant.__cause__ = error
     return meant
-
-
-def _named(error: Exception) -> str:
-    return "it does not answer" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 @contextmanager
