@@ -102,6 +102,30 @@ def test_a_command_on_an_empty_database_says_what_to_do(run: Run, tmp_path: Path
     assert "still empty" in one_line(done.stderr)
 
 
+@pytest.mark.parametrize("data_dir", ["file", "file/below"])
+@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("database", "migrate")])
+def test_a_data_directory_that_cannot_be_made_is_named_in_one_line(
+    run: Run, tmp_path: Path, words: tuple[str, ...], data_dir: str
+) -> None:
+    (tmp_path / "file").touch()
+    done = run(*words, "--data-dir", data_dir)
+    assert done.returncode == 1
+    assert f"cloudyard: {tmp_path / data_dir} cannot be used (" in one_line(done.stderr)
+    assert "--data-dir" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("ledger", "verify"), ("admin", "create", "a@localhost")])
+def test_an_encryption_key_that_cannot_be_read_is_named_in_one_line(
+    migrated: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    key = tmp_path / "data" / "encryption.key"
+    key.unlink()
+    key.mkdir()
+    done = migrated(*words)
+    assert done.returncode == 1
+    assert f"cloudyard: {key} cannot be used (Is a directory)" in one_line(done.stderr)
+
+
 def test_an_administrator_is_created_once_and_the_password_shown_once(migrated: Run) -> None:
     first = migrated("admin", "create", "second@localhost")
     assert first.returncode == 0

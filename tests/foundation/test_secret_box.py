@@ -1,5 +1,6 @@
 """Secrets are encrypted, keys rotate, and a generated key file is private and agreed upon."""
 
+import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudyard.foundation.places import PlaceUnusable
 from cloudyard.foundation.secret_box import (
     SecretBox,
     SecretKeyInvalid,
@@ -70,6 +72,20 @@ def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["secret.key"]
     assert SecretBox([key]).decrypt(open_secret_box(None, path).encrypt("secret")) == "secret"
+
+
+def test_a_key_file_that_cannot_be_made_or_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "secret.key", tmp_path / "folder"):
+        with pytest.raises(PlaceUnusable, match=re.escape(str(path))):
+            load_or_create_key(path)
+
+
+def test_a_key_file_that_is_no_text_is_refused_as_a_key(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_bytes(b"\xff\xfe")
+    with pytest.raises(SecretKeyInvalid):
+        open_secret_box(None, tmp_path / "secret.key")
 
 
 def test_racing_starts_agree_on_one_key(tmp_path: Path) -> None:

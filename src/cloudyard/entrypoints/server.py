@@ -88,8 +88,8 @@ def _collect_garbage_seldom() -> None:
 async def serve(settings: Settings, when_ready: Ready = lambda url: None) -> None:
     """Serve until asked to stop (SIGINT or SIGTERM), then drain. `when_ready` gets the base URL.
 
-    Raises `PortUnavailable`, `MigrationFailed`, `DatabaseUnavailable`, `SecretUnreadable` or `FeatureUnavailable` if
-    it cannot start.
+    Raises `PortUnavailable`, `MigrationFailed`, `DatabaseUnavailable`, `SecretUnreadable` or what `open_services`
+    raises if it cannot start.
     """
     configure_logging(settings.telemetry)
     sockets = listen(settings.server, CLASSIC_PORTS)

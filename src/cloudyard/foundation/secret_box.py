@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.foundation.places import needed
 
 
 class SecretKeyInvalid(DomainError):
@@ -73,7 +74,7 @@ _UNREADABLE = (
 def open_secret_box(setting: str | None, path: Path) -> SecretBox:
     """The box for the setting (keys separated by commas, newest first), or else for the key file at `path`.
 
-    Raises `SecretKeyInvalid`.
+    Raises `SecretKeyInvalid` or `PlaceUnusable`.
     """
     if setting is not None:
         return SecretBox([key.strip() for key in setting.split(",") if key.strip()])
@@ -83,11 +84,13 @@ def open_secret_box(setting: str | None, path: Path) -> SecretBox:
 def load_or_create_key(path: Path) -> str:
     """The key in a file; a new one, readable by the owner alone, where there is no file yet.
 
-    Processes that start together agree on one key: the file appears whole or not at all. Raises OSError.
+    Processes that start together agree on one key: the file appears whole or not at all.
+    Raises `PlaceUnusable`.
     """
-    if not path.exists():
-        _create(path, Fernet.generate_key())
-    return path.read_text(encoding="ascii").strip()
+    with needed(path, named_by="--data-dir"):
+        if not path.exists():
+            _create(path, Fernet.generate_key())
+        return path.read_text(encoding="utf-8", errors="replace").strip()  # what is no text is refused as a key
 
 
 def _create(path: Path, key: bytes) -> None:

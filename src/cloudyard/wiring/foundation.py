@@ -10,6 +10,7 @@ from cloudyard.foundation.database import Database
 from cloudyard.foundation.durable import Outbox
 from cloudyard.foundation.fan_out import FanOut
 from cloudyard.foundation.ids import Ids, SystemIds
+from cloudyard.foundation.places import needed
 from cloudyard.foundation.secret_box import SecretBox, open_secret_box
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import Metrics, Tracing, configure_tracing
@@ -31,9 +32,13 @@ class Foundation:
 
 
 def open_foundation(settings: Settings, stack: AsyncExitStack) -> Foundation:
-    """Open what the settings name; `stack` closes it."""
+    """Open what the settings name; `stack` closes it.
+
+    Raises `PlaceUnusable`, `SecretKeyInvalid`, and `FeatureUnavailable` for a missing extra.
+    """
     clock = SystemClock()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with needed(settings.data_dir, named_by="--data-dir"):
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
     kept = settings.database
     database = Database(settings.database_url, pool_size=kept.pool_size, silence_seconds=kept.silence_seconds)
     stack.push_async_callback(database.close)

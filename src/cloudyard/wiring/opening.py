@@ -27,7 +27,10 @@ TRAFFIC_SECONDS = 60.0
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Everything wired together; closed at the end. Raises `FeatureUnavailable` for a missing extra or setting."""
+    """Everything wired together; closed at the end.
+
+    Raises `FeatureUnavailable` for a missing extra or setting, `PlaceUnusable` and `SecretKeyInvalid`.
+    """
     async with AsyncExitStack() as stack:
         base = open_foundation(settings, stack)
         yield await _services(base, stack)

@@ -14,6 +14,7 @@ from cloudyard.backends.objects import LocalObjects, open_object_store
 from cloudyard.domains.files import ObjectMissing, ObjectStoreUnavailable
 from cloudyard.foundation.errors import FeatureUnavailable
 from cloudyard.foundation.ids import SystemIds
+from cloudyard.foundation.places import PlaceUnusable
 from cloudyard.testing.object_store_suite import MIB, ObjectStoreSuite, chunks_of, read, sample
 
 
@@ -41,6 +42,12 @@ class TestLocalObjects(ObjectStoreSuite):
 
 async def test_only_our_own_user_may_enter(objects: LocalObjects, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "objects").stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PlaceUnusable, match=r"files\.store"):
+        LocalObjects(tmp_path / "file" / "objects", SystemIds())
 
 
 async def test_what_a_killed_process_has_left_goes_with_delete(objects: LocalObjects, tmp_path: Path) -> None:

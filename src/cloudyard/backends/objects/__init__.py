@@ -14,7 +14,8 @@ __all__ = ["LocalObjects", "ObstoreObjects", "S3Objects", "open_object_store"]
 
 
 def open_object_store(url: str, ids: Ids) -> ObstoreObjects:
-    """The store at `file:///path` or `s3://bucket/prefix`. Raises `FeatureUnavailable` for anything else.
+    """The store at `file:///path` or `s3://bucket/prefix`. Raises `FeatureUnavailable` for anything else, and
+    `PlaceUnusable` where the path cannot be a folder.
 
     A bucket's credentials, region and endpoint come from the usual variables (`AWS_ACCESS_KEY_ID`,
     `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, ...).

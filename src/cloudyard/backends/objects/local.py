@@ -8,6 +8,7 @@ from obstore.store import LocalStore
 
 from cloudyard.backends.objects.obstore_store import ObstoreObjects
 from cloudyard.foundation.ids import Ids
+from cloudyard.foundation.places import needed
 
 PART_BYTES = 1024 * 1024
 
@@ -16,7 +17,9 @@ class LocalObjects(ObstoreObjects):
     """A directory that only our own user may enter. An object appears whole, by a rename, and is on disk by then."""
 
     def __init__(self, directory: Path, ids: Ids) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Raises `PlaceUnusable`."""
+        with needed(directory, named_by="files.store"):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(LocalStore(directory), ids, part_bytes=PART_BYTES, parallel_parts=1)
         self._directory = directory
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from cloudyard.foundation.database.sqlite import NAMED_BY
 from cloudyard.foundation.errors import DomainError, ErrorKind
+from cloudyard.foundation.places import needed
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.settings.telemetry import TelemetrySettings
 from cloudyard.foundation.telemetry import configure_logging
@@ -45,7 +47,12 @@ def _patient(settings: Settings) -> Settings:
 def _require_file(settings: Settings) -> None:
     """A wrong --data-dir must not leave an empty database behind."""
     url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    file = Path(url.database)
+    with needed(file, named_by=NAMED_BY):
+        there = file.exists()
+    if not there:
         raise _not_ready(settings, "does not exist")
 
 

@@ -11,19 +11,25 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from cloudyard.foundation.places import needed
+
 CHECKPOINT_PAGES = 4000
 """Pages in the write-ahead log before they are copied into the file: rare enough that a busy page is copied once for
 many commits, often enough that the log stays at about 16 MB."""
+NAMED_BY = "--data-dir or database.url"
 
 
 def prepared_file(url: URL) -> URL:
-    """Make the folder and the file, for nobody else to read. Raises ValueError for a database in memory, which
-    connections cannot share."""
+    """Make the folder and the file, for nobody else to read.
+
+    Raises `PlaceUnusable`, or ValueError for a database in memory, which connections cannot share.
+    """
     if not url.database or url.database == ":memory:" or url.query.get("mode") == "memory":
         raise ValueError("A SQLite database needs a file: give its path, as in sqlite:///data/cloudyard.db.")
     file = Path(url.database)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):  # whoever connects is told what is wrong with it, and it may be there already
+    with needed(file.parent, named_by=NAMED_BY):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with needed(file, named_by=NAMED_BY), suppress(FileExistsError):
         file.touch(mode=0o600, exist_ok=False)
     return url
 
