@@ -314,13 +314,14 @@ def test_a_model_that_cannot_be_is_refused_in_one_line(run: Run, words: tuple[st
         ({"CLOUDYARD_SERVER__PORT": "many"}, "", "server.port"),
         ({}, "colour = 1", "colour"),
         ({}, "port = ", "cloudyard.toml cannot be read"),
+        ({}, "# Müller", "Save it as UTF-8"),
         ({"CLOUDYARD_SERVER__HOSTS": "{"}, "", 'field "server"'),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(
     run: Run, tmp_path: Path, environment: dict[str, str], toml: str, complaint: str
 ) -> None:
-    (tmp_path / "cloudyard.toml").write_text(toml)
+    (tmp_path / "cloudyard.toml").write_text(toml, encoding="latin-1")
     done = run("ledger", "verify", **environment)
     assert done.returncode == 1
     assert complaint in one_line(done.stderr)

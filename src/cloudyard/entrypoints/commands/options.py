@@ -29,6 +29,12 @@ def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
         raise InvalidInput(f"A setting cannot be used. {problems}. {advice}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"cloudyard.toml cannot be read: {error}. Correct the line and try again.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"cloudyard.toml cannot be read: {error}. Save it as UTF-8 and try again.") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"{error.filename} cannot be read ({error.strerror}). Let the user that runs Cloudyard read it."
+        ) from error
     except SettingsError as error:
         raise InvalidInput(f"A setting cannot be read: {error}. Correct the variable in the environment.") from error
 

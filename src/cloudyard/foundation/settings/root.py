@@ -159,8 +159,8 @@ def load_settings(data_dir: Path | None = None, **overrides: object) -> Settings
     in the working directory.
 
     The data directory is the argument, else CLOUDYARD_DATA_DIR, else what the file in the working directory says.
-    Raises pydantic's ValidationError, which names the setting at fault, SettingsError for a variable or
-    TOMLDecodeError for a file that cannot be read.
+    Raises pydantic's ValidationError, which names the setting at fault, SettingsError for a variable, and
+    TOMLDecodeError, UnicodeDecodeError or OSError for a file that cannot be read.
     """
     folder = data_dir if data_dir is not None else _Location().data_dir
     files = [Path(CONFIG_FILE), folder / CONFIG_FILE]
