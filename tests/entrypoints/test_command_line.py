@@ -126,6 +126,13 @@ def test_an_encryption_key_that_cannot_be_read_is_named_in_one_line(
     assert f"cloudyard: {key} cannot be used (Is a directory)" in one_line(done.stderr)
 
 
+@pytest.mark.parametrize("words", [("serve", "--port", "0"), ("database", "migrate"), ("ledger", "verify")])
+def test_a_database_of_another_kind_is_refused_in_one_line(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words, CLOUDYARD_DATABASE__URL="mysql://root@127.0.0.1/x")
+    assert done.returncode == 1
+    assert "cloudyard: A mysql database cannot be used. Set database.url to" in one_line(done.stderr)
+
+
 def test_an_administrator_is_created_once_and_the_password_shown_once(migrated: Run) -> None:
     first = migrated("admin", "create", "second@localhost")
     assert first.returncode == 0

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import make_url
-
 from cloudyard import __version__
 from cloudyard.backends.model_store.catalogue_entries import document_aliases
 from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
+from cloudyard.foundation.database.address import database_address
 from cloudyard.foundation.settings import Settings
 
 DEVELOPMENT = "development profile: made easy for one's own machine, not meant for an open network"
@@ -33,7 +32,7 @@ def _facts(settings: Settings, url: str, stand_in: str | None) -> Iterator[tuple
     if settings.server.classic_ports:
         yield "ports", ", ".join(f"{surface} {port}" for port, surface in CLASSIC_PORTS.items())
     yield "data", str(settings.data_dir.resolve())
-    yield "database", make_url(settings.database_url).render_as_string(hide_password=True)
+    yield "database", database_address(settings.database_url).render_as_string(hide_password=True)
     yield "mail", _mail(settings)
     for line in _payments(settings, stand_in):
         yield "payments", line

@@ -34,7 +34,7 @@ class Foundation:
 def open_foundation(settings: Settings, stack: AsyncExitStack) -> Foundation:
     """Open what the settings name; `stack` closes it.
 
-    Raises `PlaceUnusable`, `SecretKeyInvalid`, and `FeatureUnavailable` for a missing extra.
+    Raises `PlaceUnusable`, `DatabaseUrlInvalid`, `SecretKeyInvalid`, and `FeatureUnavailable` for a missing extra.
     """
     clock = SystemClock()
     with needed(settings.data_dir, named_by="--data-dir"):

@@ -29,7 +29,8 @@ TRAFFIC_SECONDS = 60.0
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Everything wired together; closed at the end.
 
-    Raises `FeatureUnavailable` for a missing extra or setting, `PlaceUnusable` and `SecretKeyInvalid`.
+    Raises `FeatureUnavailable` for a missing extra or setting, `PlaceUnusable`, `DatabaseUrlInvalid` or
+    `SecretKeyInvalid`.
     """
     async with AsyncExitStack() as stack:
         base = open_foundation(settings, stack)

@@ -17,7 +17,7 @@ import pytest
 from notes import notes, tables, write, written
 from sqlalchemy import Connection, insert, text
 
-from cloudyard.foundation.database import Database, DatabaseUnavailable, GroupCommit, at_once
+from cloudyard.foundation.database import Database, DatabaseUnavailable, DatabaseUrlInvalid, GroupCommit, at_once
 from cloudyard.foundation.errors import ErrorKind
 from cloudyard.testing.waiting import until
 
@@ -277,13 +277,20 @@ async def test_a_full_disk_of_postgresql(small_disk: Path, postgres_url: str) ->
 
 def test_a_database_in_memory_is_refused() -> None:
     for url in ("sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"):
-        with pytest.raises(ValueError, match="needs a file"):
+        with pytest.raises(DatabaseUrlInvalid, match="needs a file"):
             Database(url)
 
 
 def test_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ValueError, match="mysql is not supported"):
+    with pytest.raises(DatabaseUrlInvalid, match="mysql database cannot be used"):
         Database("mysql://root@127.0.0.1/x")
+
+
+def test_a_url_that_is_none_is_refused_without_being_told() -> None:
+    for url in ("secret", "postgresql://root:secret@127.0.0.1:secret/x"):
+        with pytest.raises(DatabaseUrlInvalid, match=r"cannot be read\. Set database\.url") as caught:
+            Database(url)
+        assert "secret" not in caught.value.message
 
 
 async def test_a_url_as_other_tools_write_it(postgres_database_url: str) -> None:

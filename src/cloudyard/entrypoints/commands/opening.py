@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import make_url
-
+from cloudyard.foundation.database.address import database_address, is_sqlite
 from cloudyard.foundation.database.sqlite import NAMED_BY
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.foundation.places import needed
@@ -27,7 +26,7 @@ class DatabaseNotReady(DomainError):
 async def services_of(settings: Settings, *, load: bool = True) -> AsyncIterator[Services]:
     """The services, with prices and catalogue loaded unless that is not wanted.
 
-    Raises `DatabaseNotReady`, what `open_services` raises, and on loading `SecretUnreadable`.
+    Raises `DatabaseNotReady`, `DatabaseUrlInvalid`, what `open_services` raises, and on loading `SecretUnreadable`.
     """
     configure_logging(TelemetrySettings(log_level="warning", log_format="console"))
     _require_file(settings)
@@ -46,10 +45,10 @@ def _patient(settings: Settings) -> Settings:
 
 def _require_file(settings: Settings) -> None:
     """A wrong --data-dir must not leave an empty database behind."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() != "sqlite" or not url.database:
+    address = database_address(settings.database_url)
+    if not is_sqlite(address):
         return
-    file = Path(url.database)
+    file = Path(address.database or "")
     with needed(file, named_by=NAMED_BY):
         there = file.exists()
     if not there:
@@ -57,7 +56,7 @@ def _require_file(settings: Settings) -> None:
 
 
 def _not_ready(settings: Settings, what: str) -> DatabaseNotReady:
-    shown = make_url(settings.database_url).render_as_string(hide_password=True)
+    shown = database_address(settings.database_url).render_as_string(hide_password=True)
     return DatabaseNotReady(
         f"The database {shown} {what}. Name the right folder with --data-dir, or run `cloudyard database migrate`."
     )

@@ -1,5 +1,6 @@
 """The database: SQLite or PostgreSQL behind one unit of work."""
 
+from cloudyard.foundation.database.address import DatabaseUrlInvalid
 from cloudyard.foundation.database.engine import Database
 from cloudyard.foundation.database.errors import DatabaseUnavailable
 from cloudyard.foundation.database.group_commit import GroupCommit, UnderWay, at_once
@@ -9,6 +10,7 @@ from cloudyard.foundation.database.transaction import Transaction
 __all__ = [
     "Database",
     "DatabaseUnavailable",
+    "DatabaseUrlInvalid",
     "GroupCommit",
     "Transaction",
     "UnderWay",

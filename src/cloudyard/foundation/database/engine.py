@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from cloudyard.foundation.database.address import database_address, is_sqlite
 from cloudyard.foundation.database.errors import (
     DatabaseUnavailable,
     lost_to_another,
@@ -49,30 +50,28 @@ class Database:
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         silence_seconds: float | None = None,
     ) -> None:
-        parsed = make_url(url)
+        """Raises `DatabaseUrlInvalid`, `PlaceUnusable` or `FeatureUnavailable`."""
+        address = database_address(url)
         self._grouping: UnitThread | None = None
         self._glancing: UnitThread | None = None
         self._write_turn: asyncio.Lock | None = None
         self._patience = busy_timeout_ms / 1000
-        match parsed.get_backend_name():
-            case "sqlite":
-                file = prepared_file(parsed)
-                self._dialect = "sqlite"
-                self._writing = writing_engine(file, busy_timeout_ms)
-                self._reading = reading_engine(file, busy_timeout_ms, pool_size)
-                self._grouping = UnitThread(
-                    thread_engine(file, busy_timeout_ms), name="database-writer", begin=BEGIN_WRITING
-                )
-                self._glancing = UnitThread(
-                    thread_engine(file, busy_timeout_ms, query_only=True), name="database-reader", begin=BEGIN
-                )
-                self._write_turn = asyncio.Lock()
-            case "postgresql" | "postgres":
-                self._dialect = "postgresql"
-                self._writing = postgresql_engine(parsed, pool_size, silence_seconds)
-                self._reading = self._writing.execution_options(**SNAPSHOT)
-            case other:
-                raise ValueError(f"{other} is not supported: the database URL begins with sqlite or postgresql.")
+        if is_sqlite(address):
+            self._dialect = "sqlite"
+            file = prepared_file(address)
+            self._writing = writing_engine(file, busy_timeout_ms)
+            self._reading = reading_engine(file, busy_timeout_ms, pool_size)
+            self._grouping = UnitThread(
+                thread_engine(file, busy_timeout_ms), name="database-writer", begin=BEGIN_WRITING
+            )
+            self._glancing = UnitThread(
+                thread_engine(file, busy_timeout_ms, query_only=True), name="database-reader", begin=BEGIN
+            )
+            self._write_turn = asyncio.Lock()
+        else:
+            self._dialect = "postgresql"
+            self._writing = postgresql_engine(address, pool_size, silence_seconds)
+            self._reading = self._writing.execution_options(**SNAPSHOT)
 
     @property
     def dialect(self) -> str:

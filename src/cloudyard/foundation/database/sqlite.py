@@ -20,13 +20,8 @@ NAMED_BY = "--data-dir or database.url"
 
 
 def prepared_file(url: URL) -> URL:
-    """Make the folder and the file, for nobody else to read.
-
-    Raises `PlaceUnusable`, or ValueError for a database in memory, which connections cannot share.
-    """
-    if not url.database or url.database == ":memory:" or url.query.get("mode") == "memory":
-        raise ValueError("A SQLite database needs a file: give its path, as in sqlite:///data/cloudyard.db.")
-    file = Path(url.database)
+    """Make the folder and the file, for nobody else to read. Raises `PlaceUnusable`."""
+    file = Path(url.database or "")
     with needed(file.parent, named_by=NAMED_BY):
         file.parent.mkdir(parents=True, exist_ok=True)
     with needed(file, named_by=NAMED_BY), suppress(FileExistsError):
