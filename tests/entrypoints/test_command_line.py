@@ -319,6 +319,8 @@ def test_a_model_that_cannot_be_is_refused_in_one_line(run: Run, words: tuple[st
     ("environment", "toml", "complaint"),
     [
         ({"CLOUDYARD_SERVER__PORT": "many"}, "", "server.port"),
+        ({}, "[server]\ntrusted_proxies = ['foo']", "server.trusted_proxies"),
+        ({}, "[server]\npublic_url = 'foo'", "server.public_url"),
         ({}, "colour = 1", "colour"),
         ({}, "port = ", "cloudyard.toml cannot be read"),
         ({}, "# Müller", "Save it as UTF-8"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloudyard.foundation.urls import http_url, is_private, with_parameters
+from cloudyard.foundation.urls import http_url, is_base, is_private, with_parameters
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,38 @@ def test_what_nobody_on_the_way_can_read(url: str, private: bool) -> None:
 )
 def test_a_server_is_reached_by_name_or_address(host: str, url: str) -> None:
     assert http_url(host, 8000) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example", "http://10.0.0.1:8000/", "https://a.example/below", "http://[::1]"]
+)
+def test_what_paths_can_be_put_behind(url: str) -> None:
+    assert is_base(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "foo",
+        "a.example",
+        "//a.example",
+        "/path",
+        "ftp://a.example",
+        "https://",
+        "https:///a",
+        "https://a.example?x=1",
+        "https://a.example/?",
+        "https://a.example#part",
+        "https://a b.example",
+        "https://a.example:0",
+    ],
+)
+def test_what_no_path_can_be_put_behind(url: str) -> None:
+    assert not is_base(url)
+
+
+@pytest.mark.parametrize("url", ["https://a.example:port", "https://[::1"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(ValueError):
+        is_base(url)

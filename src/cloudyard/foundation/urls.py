@@ -17,6 +17,17 @@ def is_private(url: str) -> bool:
     return parts.scheme == "https" and bool(parts.hostname)
 
 
+def is_base(url: str) -> bool:
+    """Whether paths can be put behind it: an absolute http or https URL without query and fragment.
+
+    Raises ValueError for what is no URL.
+    """
+    parts = urlsplit(url)
+    if parts.port == 0 or set(url) & set("?# \t\r\n"):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def http_url(host: str, port: int) -> str:
     """Where a server without TLS is reached; an IPv6 address stands in brackets there (RFC 3986, 3.2.2)."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

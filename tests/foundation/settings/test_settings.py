@@ -91,13 +91,14 @@ def test_the_file_in_the_working_directory(nowhere: Path) -> None:
 def test_who_wins(nowhere: Path, tmp_path: Path, monkeypatch: Environment) -> None:
     """Argument over environment over data directory's file over working directory's file, name by name."""
     data = tmp_path / "elsewhere"
-    config(nowhere, "[server]\nport = 1\nhost = 'work'\npublic_url = 'work'\ndrain_seconds = 1\n")
-    config(data, "[server]\nport = 2\nhost = 'data'\npublic_url = 'data'\n")
+    config(nowhere, "[server]\nport = 1\nhost = 'work'\npublic_url = 'http://work'\ndrain_seconds = 1\n")
+    config(data, "[server]\nport = 2\nhost = 'data'\npublic_url = 'http://data'\n")
     monkeypatch.setenv("CLOUDYARD_SERVER__PORT", "3")
     monkeypatch.setenv("CLOUDYARD_SERVER__HOST", "environment")
     settings = load_settings(data, server={"port": 4})
     server = settings.server
-    assert (server.port, server.host, server.public_url, server.drain_seconds) == (4, "environment", "data", 1)
+    assert (server.port, server.host, server.drain_seconds) == (4, "environment", 1)
+    assert server.public_url == "http://data"
 
 
 def test_the_data_directory_is_found_by_the_environment(tmp_path: Path, monkeypatch: Environment) -> None:
@@ -165,6 +166,8 @@ def test_variables_of_other_programs_are_left_alone(monkeypatch: Environment) ->
     [
         ("CLOUDYARD_SERVER__PORT", "many", "server.port"),
         ("CLOUDYARD_SERVER__PORT", "70000", "server.port"),
+        ("CLOUDYARD_SERVER__TRUSTED_PROXIES", '["10.0.0.1", "foo"]', "server.trusted_proxies"),
+        ("CLOUDYARD_SERVER__PUBLIC_URL", "foo", "server.public_url"),
         ("CLOUDYARD_PROFILE", "careless", "profile"),
         ("CLOUDYARD_BILLING__CREDITS_PER_USD", "3", "billing.credits_per_usd"),
         ("CLOUDYARD_BILLING__WELCOME_CREDITS", "-1", "billing.welcome_credits"),

@@ -1,8 +1,11 @@
 """Where the server listens and how it behaves towards browsers and proxies."""
 
-from pydantic import Field
+from ipaddress import ip_network
+
+from pydantic import Field, field_validator
 
 from cloudyard.foundation.settings.area import Area
+from cloudyard.foundation.urls import is_base
 
 
 class ServerSettings(Area):
@@ -16,7 +19,10 @@ class ServerSettings(Area):
     hosts: dict[str, str] = Field(
         default_factory=dict, description="Host name -> surface, for surfaces that have a name of their own."
     )
-    public_url: str | None = Field(None, description="Base URL that users reach; links in mails start with it.")
+    public_url: str | None = Field(
+        None,
+        description="Base URL that users reach, `https://...` or `http://...`; links in mails start with it.",
+    )
     cors_origins: list[str] | None = Field(
         None,
         description="Origins that browsers may call from; `*` for any (without cookies). "
@@ -27,3 +33,17 @@ class ServerSettings(Area):
     )
     drain_seconds: float = Field(30, ge=0, description="How long running answers may take after a stop was asked for.")
     max_body_bytes: int = Field(4 * 1024 * 1024, gt=0, description="Largest JSON request body, in bytes.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        if value is not None and not is_base(value):
+            raise ValueError(f"{value!r} must be an http or https URL with a host, and without query and fragment")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _trusted_proxies(cls, value: list[str]) -> list[str]:
+        for address in value:
+            ip_network(address, strict=False)
+        return value
