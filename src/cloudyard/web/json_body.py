@@ -1,4 +1,5 @@
-"""Reading JSON bodies strictly: the right content type, valid UTF-8, no NaN, no duplicate names, bounded depth."""
+"""Reading JSON bodies strictly: the right content type, valid UTF-8, no NaN, bounded depth, and no duplicate names but
+where a body is decoded straight into its shape."""
 
 import re
 from collections.abc import Callable, Coroutine
