@@ -78,7 +78,7 @@ def test_a_weak_new_password_leaves_the_link_good(
     client.post("/api/auth/forgot-password", json={"email": ann.email})
     token = mailed_token(aihub_server, ann.email)
     weak = client.post("/api/auth/reset-password", json={"token": token, "newPassword": "short"})
-    assert (weak.status_code, error(weak)["code"]) == (422, "VALIDATION_ERROR")
+    assert (weak.status_code, error(weak)["code"], fields(weak)) == (422, "VALIDATION_ERROR", ["newPassword"])
     strong = client.post("/api/auth/reset-password", json={"token": token, "newPassword": NEW_PASSWORD})
     assert strong.status_code == 200
 

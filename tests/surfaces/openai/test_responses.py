@@ -191,6 +191,7 @@ async def test_a_response_is_kept_until_it_is_deleted(stack: Stack, caller: Call
         missing = await caller.client.request(method, path)
         assert missing.status_code == 404
         assert missing.json()["error"]["code"] == "conversation_not_found"
+        assert missing.json()["error"]["param"] == "response_id"
     assert await stack.spent(caller) == 10
 
 
@@ -204,6 +205,7 @@ async def test_a_response_that_is_not_to_be_kept(caller: Caller) -> None:
 async def test_what_cannot_be_continued(stack: Stack, caller: Caller, given: str) -> None:
     response = await caller.client.post("/responses", json={**BODY, "previous_response_id": given})
     assert response.status_code == 404
+    assert response.json()["error"]["param"] == "previous_response_id"
     assert stack.upstream.calls == []
     assert await stack.spent(caller) == 0
 

@@ -91,7 +91,7 @@ class Recovery:
         """
         async with self._database.reading() as tx:
             redeemed = await self._mail.peek(tx, token, *RESETS)
-        self._passwords.check(new_password, email=redeemed.email)
+        self._passwords.check(new_password, email=redeemed.email, field="new_password")
         password_hash = await self._passwords.hash(new_password)
         async with self._database.transaction() as tx:
             redeemed = await self._mail.redeem(tx, token, *RESETS)

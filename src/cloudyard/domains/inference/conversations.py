@@ -68,8 +68,8 @@ class Conversations:
 
         return write
 
-    async def response(self, user_id: str, response_id: str) -> StoredResponse:
-        """A stored response. Raises `ConversationNotFound`."""
+    async def response(self, user_id: str, response_id: str, *, field: str = "response_id") -> StoredResponse:
+        """A stored response. Raises `ConversationNotFound`, which names `field`."""
         async with self._database.reading() as tx:
             row = await tx.first(
                 select(stored_responses).where(
@@ -77,7 +77,7 @@ class Conversations:
                 )
             )
         if row is None:
-            raise ConversationNotFound(f"There is no stored response {response_id}.", field="previous_response_id")
+            raise ConversationNotFound(f"There is no stored response {response_id}.", field=field)
         return StoredResponse(row.id, row.user_id, row.model, row.messages, row.body, row.created_at)
 
     async def forget_response(self, user_id: str, response_id: str) -> None:

@@ -62,10 +62,12 @@ def _chat(model: Model, request: ChatRequest) -> Call:
     bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(request.messages) + TOKENS_A_TEMPLATE
     if request.tools or request.response_format:
         bound += len(msgspec.json.encode([request.tools, request.response_format]))
-    asked = request.max_completion_tokens or request.max_tokens
+    field, asked = "max_completion_tokens", request.max_completion_tokens
+    if asked is None:
+        field, asked = "max_tokens", request.max_tokens
     payload = _payload(request)
     payload.pop("max_completion_tokens", None)
-    payload["max_tokens"] = _output_limit(model, asked)
+    payload["max_tokens"] = _output_limit(model, asked, field)
     if "tools" not in model.capabilities:
         payload.pop("tools", None)
         payload.pop("tool_choice", None)
@@ -90,7 +92,7 @@ def _completion(model: Model, request: CompletionRequest) -> Call:
     text = "\n".join(prompts)
     _check_text(text, "prompt")
     payload = _payload(request)
-    payload["max_tokens"] = _output_limit(model, request.max_tokens)
+    payload["max_tokens"] = _output_limit(model, request.max_tokens, "max_tokens")
     bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(prompts)
     choices = len(prompts) * (request.n or 1)
     return Call(
@@ -176,13 +178,13 @@ def _check_format(response_format: dict[str, Any] | None) -> None:
         )
 
 
-def _output_limit(model: Model, asked: int | None) -> int:
+def _output_limit(model: Model, asked: int | None, field: str) -> int:
     if asked is None:
         return min(model.max_output_tokens, model.context_length)
     if asked > model.context_length:
         raise ContextTooLong(
             f"{asked} tokens were asked for; {model.name} has a context of {model.context_length}.",
-            field="max_tokens",
+            field=field,
             details={"context_length": model.context_length},
         )
     return asked

@@ -1,6 +1,7 @@
 """How the answer to a request for a response is written out and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -13,11 +14,15 @@ from cloudyard.surfaces.openai.response_events import ResponseEvents
 from cloudyard.surfaces.openai.response_output import ResponseHead, output_items, spoken
 from cloudyard.surfaces.openai.views import encode
 
+FIELDS: Mapping[str, str] = MappingProxyType({"messages": "input", "max_completion_tokens": "max_output_tokens"})
+
 
 class ResponseView:
     """The view of one response. `conversation` is everything said before the answer, without instructions."""
 
     __slots__ = ("_conversation", "_conversations", "_events", "_head", "_user_id", "request")
+
+    fields: Mapping[str, str] = FIELDS
 
     def __init__(
         self,

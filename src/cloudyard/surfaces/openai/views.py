@@ -6,6 +6,7 @@ A view belongs to one request. `pieces`, then `closing` or `broken_off`, are a s
 import base64
 import struct
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -27,6 +28,11 @@ FLOAT_BYTES = 4
 
 class View(Protocol[R]):
     """The answer to one request, as its endpoint shows it."""
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What the endpoint calls fields that the inference domain calls otherwise."""
+        ...
 
     @property
     def request(self) -> R:
@@ -63,6 +69,8 @@ class CompletionView(Generic[R]):
     """Chat and text completions: the chunks as they are."""
 
     __slots__ = ("_head", "request")
+
+    fields: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, request: R) -> None:
         self.request = request

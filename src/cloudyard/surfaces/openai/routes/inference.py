@@ -10,6 +10,7 @@ from cloudyard.domains.inference import Generation
 from cloudyard.foundation.clock import Clock
 from cloudyard.foundation.durable import IdempotencyKeys
 from cloudyard.foundation.durable.idempotency import KeyClaim
+from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.openai.keeping import MODEL_HEADER, Keeping
 from cloudyard.surfaces.openai.policy import SURFACE, token_headers
 from cloudyard.surfaces.openai.routes.calls import JSON, Call, read_call, send_body, send_stored
@@ -50,10 +51,14 @@ class InferenceEndpoint:
         call = await read_call(scope, receive, send)
         view = await self._read(call)
         key = call.headers.get(IDEMPOTENCY_KEY)
-        if key is None:
-            await self._answer(call, Keeping(view))
-        else:
-            await self._answer_once(call, view, key.decode("latin-1"))
+        try:
+            if key is None:
+                await self._answer(call, Keeping(view))
+            else:
+                await self._answer_once(call, view, key.decode("latin-1"))
+        except DomainError as error:
+            error.field = view.fields.get(error.field or "", error.field)
+            raise
 
     async def _answer_once(self, call: Call, view: View[Request], key: str) -> None:
         async def produce(claim: KeyClaim) -> None:

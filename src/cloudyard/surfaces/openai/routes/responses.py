@@ -49,7 +49,9 @@ class ResponseReader:
         user_id = call.principal.user_id
         conversation = []
         if request.previous_response_id is not None:
-            stored = await _kept(self._conversations, user_id, request.previous_response_id)
+            stored = await _kept(
+                self._conversations, user_id, request.previous_response_id, field="previous_response_id"
+            )
             conversation = earlier_messages(stored.messages)
         conversation += new_messages(request)
         head = ResponseHead(self._ids.hex(ID_BYTES), int(self._clock.now().timestamp()), request)
@@ -71,12 +73,14 @@ async def delete_response(core: Core, response_id: str, principal: Caller) -> De
     return Deleted(id=response_id, object="response")
 
 
-async def _kept(conversations: Conversations, user_id: str, response_id: str) -> StoredResponse:
-    _check_id(response_id)
-    return await conversations.response(user_id, response_id)
+async def _kept(
+    conversations: Conversations, user_id: str, response_id: str, *, field: str = "response_id"
+) -> StoredResponse:
+    _check_id(response_id, field)
+    return await conversations.response(user_id, response_id, field=field)
 
 
-def _check_id(response_id: str) -> None:
+def _check_id(response_id: str, field: str = "response_id") -> None:
     """What cannot be an id is not put to the database, which refuses some characters."""
     if ID.fullmatch(response_id) is None:
-        raise ConversationNotFound("There is no such response. Take the id that a response had.", field="response_id")
+        raise ConversationNotFound("There is no such response. Take the id that a response had.", field=field)
