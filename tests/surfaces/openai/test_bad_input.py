@@ -187,6 +187,7 @@ async def test_a_missing_field_is_named(stack: Stack, caller: Caller, missing: s
         ("/completions", {"prompt": ["a"] * 17}, "prompt"),
         ("/completions", {"prompt": [1, 2]}, "prompt.0"),
         ("/completions", {"logprobs": 6}, "logprobs"),
+        ("/completions", {"echo": True}, "echo"),
         ("/completions", {"max_tokens": 0}, "max_tokens"),
         ("/embeddings", {"input": ""}, "input"),
         ("/embeddings", {"input": []}, "input"),
@@ -224,6 +225,12 @@ async def test_fields_of_the_other_endpoints_that_cannot_be(
     error = await refused(stack, caller, path, json={**ENDPOINTS[path], **change})
     assert error["type"] == "invalid_request_error"
     assert error["param"] == param
+
+
+async def test_a_completion_that_wants_no_echo(stack: Stack, caller: Caller) -> None:
+    response = await caller.client.post("/completions", json={**ENDPOINTS["/completions"], "echo": False})
+    assert response.status_code == 200
+    assert "echo" not in stack.upstream.calls[-1].body
 
 
 async def test_a_model_without_tools_says_so(stack: Stack, caller: Caller) -> None:

@@ -89,6 +89,11 @@ def _completion(model: Model, request: CompletionRequest) -> Call:
     prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
     if any(not prompt for prompt in prompts):
         raise InvalidRequest("The prompt is empty. Give it at least one character.", field="prompt")
+    if request.echo:
+        raise InvalidRequest(
+            "The prompt is not repeated before its answer here. Leave `echo` out, and put the two together yourself.",
+            field="echo",
+        )
     text = "\n".join(prompts)
     _check_text(text, "prompt")
     payload = _payload(request)
@@ -120,7 +125,7 @@ def _embedding(model: Model, request: EmbeddingRequest) -> Call:
 
 def _payload(request: Request) -> dict[str, Any]:
     payload: dict[str, Any] = msgspec.to_builtins(request)
-    for private in ("stream", "stream_options", "user"):
+    for private in ("stream", "stream_options", "user", "echo"):
         payload.pop(private, None)
     return payload
 

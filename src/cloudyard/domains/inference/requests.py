@@ -106,6 +106,7 @@ class CompletionRequest(Struct, frozen=True, omit_defaults=True):
 
     model: Name
     prompt: str | Annotated[list[str], Meta(min_length=1, max_length=16)]
+    echo: bool | None = None
     max_tokens: TokenCount | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
