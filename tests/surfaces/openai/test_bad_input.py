@@ -227,6 +227,22 @@ async def test_fields_of_the_other_endpoints_that_cannot_be(
     assert error["param"] == param
 
 
+@pytest.mark.parametrize(("path", "field"), [("/embeddings", "input"), ("/completions", "prompt")])
+@pytest.mark.parametrize("ids", [[1, 2, 3], [[1, 2], [3]]])
+async def test_token_ids_are_refused_with_what_to_do(
+    stack: Stack, caller: Caller, path: str, field: str, ids: list[Any]
+) -> None:
+    error = await refused(stack, caller, path, json={**ENDPOINTS[path], field: ids})
+    assert (error["code"], error["param"]) == ("invalid_type", f"{field}.0")
+    assert "Send text" in error["message"]
+    assert "check_embedding_ctx_length=False" in error["message"]
+
+
+async def test_what_is_no_token_id_is_refused_without_that(stack: Stack, caller: Caller) -> None:
+    error = await refused(stack, caller, "/embeddings", json={**ENDPOINTS["/embeddings"], "input": [None]})
+    assert "Send text" not in error["message"]
+
+
 async def test_a_completion_that_wants_no_echo(stack: Stack, caller: Caller) -> None:
     response = await caller.client.post("/completions", json={**ENDPOINTS["/completions"], "echo": False})
     assert response.status_code == 200

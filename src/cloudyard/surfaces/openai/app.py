@@ -16,7 +16,9 @@ from cloudyard.surfaces.openai.routes import files, models, responses
 from cloudyard.surfaces.openai.routes.calls import Call
 from cloudyard.surfaces.openai.routes.inference import InferenceEndpoint, ReadView
 from cloudyard.surfaces.openai.services import OpenAIServices
+from cloudyard.surfaces.openai.token_ids import with_advice
 from cloudyard.surfaces.openai.views import CompletionView, EmbeddingView, Request, View
+from cloudyard.web.errors import MalformedRequest
 from cloudyard.web.json_body import decode_json
 from cloudyard.web.surface_app import new_surface_app
 from cloudyard.web.token_limits import TokenLimits
@@ -75,6 +77,9 @@ def _reader(request: type[Request], view: Callable[[Any], View[Request]]) -> Cal
     decoder = msgspec.json.Decoder(request)
 
     async def read(call: Call) -> View[Request]:
-        return view(decode_json(call.body, decoder))
+        try:
+            return view(decode_json(call.body, decoder))
+        except MalformedRequest as error:
+            raise with_advice(error) from None
 
     return read
