@@ -106,6 +106,13 @@ async def test_a_revoked_key_fails_at_once_and_is_gone(identity: IdentityParts, 
     assert entry.actor == ada.id
 
 
+async def test_an_unknown_scope_is_told_those_that_there_are(identity: IdentityParts, ada: User) -> None:
+    with pytest.raises(InvalidApiKey) as caught:
+        await identity.api_keys.create(ada.id, name="key", scopes=["inference", "everything"])
+    known = "inference, files, wallet, account, admin"
+    assert caught.value.message == f"There is no scope 'everything'. The scopes are {known}."
+
+
 async def test_the_keys_of_others_do_not_exist(identity: IdentityParts, ada: User) -> None:
     bob = await identity.users.register(email="bob@example.com", password="correct horse")
     key, secret = await identity.api_keys.create(ada.id, name="key")

@@ -54,11 +54,13 @@ def checked_scopes(scopes: Iterable[str] | None) -> frozenset[Scope] | None:
     """The scopes, None for all. Raises `InvalidApiKey`."""
     if scopes is None:
         return None
-    try:
-        return frozenset(Scope(scope) for scope in scopes)
-    except ValueError as error:
-        known = ", ".join(Scope)
-        raise InvalidApiKey(f"There is no such scope ({error}). The scopes are {known}.", field="scopes") from error
+    wanted = frozenset(scopes)
+    unknown = sorted(wanted.difference(Scope))
+    if unknown:
+        raise InvalidApiKey(
+            f"There is no scope {unknown[0][:LONGEST_NAME]!r}. The scopes are {', '.join(Scope)}.", field="scopes"
+        )
+    return frozenset(Scope(scope) for scope in wanted)
 
 
 def checked_models(names: Iterable[str] | None) -> frozenset[str] | None:
