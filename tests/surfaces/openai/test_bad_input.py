@@ -249,6 +249,12 @@ async def test_a_completion_that_wants_no_echo(stack: Stack, caller: Caller) -> 
     assert "echo" not in stack.upstream.calls[-1].body
 
 
+async def test_messages_without_text_say_so(stack: Stack, caller: Caller) -> None:
+    body = {**CHAT, "messages": [{"role": "user", "content": " "}]}
+    error = await refused(stack, caller, "/chat/completions", json=body)
+    assert error["message"] == "The messages are empty. Write some text into one of them."
+
+
 async def test_a_model_without_tools_says_so(stack: Stack, caller: Caller) -> None:
     body = {**CHAT, "tools": [FUNCTION], "tool_choice": "required"}
     error = await refused(stack, caller, "/chat/completions", json=body)

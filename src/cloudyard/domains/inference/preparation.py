@@ -58,7 +58,7 @@ def _chat(model: Model, request: ChatRequest) -> Call:
     text = "\n".join(message.everything for message in request.messages)
     _check_text(text, "messages")
     if not text.strip():
-        raise InvalidRequest("The messages are empty. Give at least one some text.", field="messages")
+        raise InvalidRequest("The messages are empty. Write some text into one of them.", field="messages")
     bound = most_tokens_of(text) + TOKENS_A_MESSAGE * len(request.messages) + TOKENS_A_TEMPLATE
     if request.tools or request.response_format:
         bound += len(msgspec.json.encode([request.tools, request.response_format]))
