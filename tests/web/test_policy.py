@@ -1,4 +1,8 @@
+from datetime import UTC, datetime
+
+from cloudyard.backends.limits.memory import MemoryLimits
 from cloudyard.foundation.limiting import Limit, Verdict
+from cloudyard.testing.clock import ManualClock
 from cloudyard.web.policy import (
     LimitRule,
     SurfacePolicy,
@@ -40,6 +44,16 @@ def test_limit_headers_are_the_documents_and_the_drafts() -> None:
     draft = dict(draft_ratelimit_headers(taken, now=1_642_247_940.7))
     assert draft[b"ratelimit-policy"] == b'"api";q=100;w=900, "api-key";q=5;w=60'
     assert draft[b"ratelimit"] == b'"api";r=95;t=60, "api-key";r=4;t=0'
+
+
+async def test_no_limit_resets_later_than_its_window_lasts() -> None:
+    clock = ManualClock(datetime(2026, 1, 1, 0, 0, 0, 700_000, tzinfo=UTC))
+    limit = Limit(5, 60)
+    verdict = await MemoryLimits(clock).take("key", limit)
+    taken, now = [Taken("api", limit, verdict)], clock.now().timestamp()
+    headers = dict(x_ratelimit_headers(taken, now))
+    assert headers[b"ratelimit"] == b'"api";r=4;t=60'
+    assert int(headers[b"x-ratelimit-reset"]) >= now + 60
 
 
 def test_hsts_is_sent_over_https_only() -> None:

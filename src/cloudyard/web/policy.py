@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 
 from cloudyard.foundation.limiting import Limit, Verdict
 
@@ -94,8 +95,13 @@ def x_ratelimit_headers(taken: Sequence[Taken], now: float) -> list[Header]:
 def draft_ratelimit_headers(taken: Sequence[Taken], now: float) -> list[Header]:
     """`RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4."""
     policies = ", ".join(f'"{t.rule}";q={t.limit.amount};w={t.limit.seconds}' for t in taken)
-    current = ", ".join(f'"{t.rule}";r={t.verdict.remaining};t={max(0, t.verdict.reset_at - int(now))}' for t in taken)
+    current = ", ".join(f'"{t.rule}";r={t.verdict.remaining};t={_resets_in(t, now)}' for t in taken)
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", current.encode())]
+
+
+def _resets_in(taken: Taken, now: float) -> int:
+    """Whole seconds until there is room again. Both times are rounded up, which may come to more than the window."""
+    return min(taken.limit.seconds, max(0, ceil(taken.verdict.reset_at - now)))
 
 
 @dataclass(frozen=True, slots=True)
