@@ -14,6 +14,7 @@ from cloudyard.entrypoints.application import build_application
 from cloudyard.entrypoints.http_protocol import HttpProtocol
 from cloudyard.entrypoints.listening import listen
 from cloudyard.entrypoints.surfaces import CLASSIC_PORTS
+from cloudyard.entrypoints.websocket_protocol import WebSocketProtocol
 from cloudyard.foundation.settings import Settings
 from cloudyard.foundation.telemetry import configure_logging
 from cloudyard.foundation.urls import http_url
@@ -117,6 +118,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
         app,  # type: ignore[arg-type]
         loop="uvloop",
         http=HttpProtocol,
+        ws=WebSocketProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

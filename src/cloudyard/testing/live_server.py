@@ -1,17 +1,21 @@
 """A real server on a real socket, for tests of what only shows there."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 STARTS_WITHIN_SECONDS = 20.0
 
 
 @contextmanager
-def serving(app: ASGIApp, *, lifespan: bool = False) -> Iterator[str]:
+def serving(
+    app: ASGIApp, *, lifespan: bool = False, ws: type[asyncio.Protocol] = WebSocketsSansIOProtocol
+) -> Iterator[str]:
     """Serve an app on a free port of 127.0.0.1, from a thread with its own event loop; the base URL."""
     config = uvicorn.Config(
         app,
@@ -20,7 +24,7 @@ def serving(app: ASGIApp, *, lifespan: bool = False) -> Iterator[str]:
         log_config=None,
         access_log=False,
         lifespan="on" if lifespan else "off",
-        ws="websockets-sansio",
+        ws=ws,
         timeout_graceful_shutdown=5,
     )
     server = _Server(config)
