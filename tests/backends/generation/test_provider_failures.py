@@ -97,7 +97,8 @@ async def answering(status: int, body: bytes, retry_after: str = "") -> AsyncIte
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"{}")
+            asked = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(asked.lower().partition(b"content-length:")[2].split()[0]))
             head = (
                 f"HTTP/1.1 {status} Reason\r\nContent-Length: {len(body)}\r\n"
                 f"Location: https://else.example/v1\r\nRetry-After: {retry_after}\r\n\r\n"
@@ -185,3 +186,35 @@ async def test_where_a_provider_is_that_cannot_be_reached_is_told_to_operators_a
     with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1") as caught:
         await provider.call(Endpoint("http://127.0.0.1:1/v1"), "/chat/completions", b"{}", 10)
     assert "127.0.0.1" not in caught.value.message
+
+
+UNTELLABLE = "Unable to generate parser for this template. Automatic parser generation failed: "
+FORMAT = {"response_format": {"type": "json_schema"}}
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("JSON schema error at #: unrecognized type wibble", "#: unrecognized type wibble"),
+        ("JSON schema conversion failed:\nInvalid pattern x: unterminated", "Invalid pattern x: unterminated"),
+    ],
+)
+async def test_a_schema_that_is_refused_is_named(provider: OpenAICompatible, told: str, reason: str) -> None:
+    error = await refusal_of(provider, UNTELLABLE + told, FORMAT)
+    assert error.field == "response_format"
+    assert error.message == f"The model cannot answer by this JSON schema: {reason}. Correct the schema."
+
+
+@pytest.mark.parametrize("asked", [{}, {"tools": []}, {**FORMAT, "tools": []}], ids=["none", "tools", "both"])
+async def test_a_schema_that_may_be_a_tools_is_not(provider: OpenAICompatible, asked: dict[str, object]) -> None:
+    error = await refusal_of(provider, UNTELLABLE + "JSON schema error at #: unrecognized type wibble", asked)
+    assert error.field is None
+    assert error.message.startswith("The model refused the request: Unable")
+
+
+async def refusal_of(provider: OpenAICompatible, told: str, asked: dict[str, object]) -> ProviderRefused:
+    """The error of a request that a provider refuses in these words."""
+    async with answering(400, json.dumps({"error": {"message": told}}).encode()) as endpoint:
+        with pytest.raises(ProviderRefused) as caught:
+            await provider.call(endpoint, "/chat/completions", json.dumps(asked).encode(), 10)
+    return caught.value

@@ -97,3 +97,19 @@ def test_what_is_not_done_here_is_refused(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as search:
         client.responses.create(model=MODEL, input="Hello", tools=[{"type": "web_search"}])
     assert search.value.param == "tools.0.type"
+
+
+def test_a_schema_that_the_model_cannot_follow_is_named_as_the_request_does(client: OpenAI) -> None:
+    schema: dict[str, object] = {"type": "wibble"}
+    with pytest.raises(openai.BadRequestError) as response:
+        client.responses.create(
+            model=MODEL, input="Hello.", text={"format": {"type": "json_schema", "name": "x", "schema": schema}}
+        )
+    with pytest.raises(openai.BadRequestError) as chat:
+        client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "Hello."}],
+            response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
+        )
+    assert (response.value.param, chat.value.param) == ("text.format", "response_format")
+    assert "unrecognized type wibble" in chat.value.message

@@ -1,5 +1,7 @@
 """What the failures of OpenAI-compatible servers mean: try another one, or tell the caller what was wrong."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -27,6 +29,8 @@ TOO_LONG_WORDS = ("maximum context length", "context length is only", "tokens) i
 """How vLLM, which has no code for it, tells of such a prompt, and llama.cpp of such an input of an embedding."""
 TOO_LONG_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
 """llama.cpp's words come with a 500."""
+BAD_SCHEMA = re.compile(r"JSON schema (?:error at|conversion failed:)\s+(?P<reason>.+?)\.?$", re.DOTALL)
+"""How llama.cpp tells of a schema that it cannot hold an answer to."""
 
 
 def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
@@ -39,7 +43,7 @@ def unreachable(error: Exception, timeout: float) -> ProviderUnavailable:
     )
 
 
-def failure_of(answer: Answer, body: bytes, now: datetime) -> DomainError:
+def failure_of(answer: Answer, body: bytes, *, asked: bytes, now: datetime) -> DomainError:
     """What to raise for an answer that is a failure: whether it was the request's fault, and what was told."""
     account = _account_in(body)
     message = account.message[:LONGEST_MESSAGE] or answer.reason or "no reason given"
@@ -50,7 +54,7 @@ def failure_of(answer: Answer, body: bytes, now: datetime) -> DomainError:
             "Shorten it, or choose a model with a longer context."
         )
     if answer.status in REQUEST_AT_FAULT:
-        return ProviderRefused(f"The model refused the request: {message}", details=details)
+        return _refused(message, details, asked)
     if answer.status in REDIRECTS:
         return ProviderUnavailable(
             "The provider sends callers elsewhere, and keys are not sent after it. Tell your administrator.",
@@ -63,6 +67,23 @@ def failure_of(answer: Answer, body: bytes, now: datetime) -> DomainError:
         retry_after=_retry_after(answer.header("retry-after"), now),
         for_operators=message,
     )
+
+
+def _refused(message: str, details: Mapping[str, object], asked: bytes) -> ProviderRefused:
+    schema = BAD_SCHEMA.search(message)
+    if schema is None or not _has_one_schema(asked):
+        return ProviderRefused(f"The model refused the request: {message}", details=details)
+    return ProviderRefused(
+        f"The model cannot answer by this JSON schema: {schema['reason']}. Correct the schema.",
+        details=details,
+        field="response_format",
+    )
+
+
+def _has_one_schema(asked: bytes) -> bool:
+    """Whether the answer's form is the only schema of a request; those of tools are refused in the same words."""
+    request = msgspec.json.decode(asked)
+    return "response_format" in request and "tools" not in request
 
 
 def _told_of(status: int) -> str:

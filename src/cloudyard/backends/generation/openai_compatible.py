@@ -37,7 +37,7 @@ class OpenAICompatible:
         answer = await self._post(endpoint, path, body, timeout)
         data = await _body_of(answer, timeout)
         if answer.status != HTTPStatus.OK:
-            raise failure_of(answer, data, self._clock.now())
+            raise failure_of(answer, data, asked=body, now=self._clock.now())
         return data
 
     @asynccontextmanager
@@ -48,7 +48,7 @@ class OpenAICompatible:
         answer = await self._post(endpoint, path, body, timeout)
         try:
             if answer.status != HTTPStatus.OK:
-                raise failure_of(answer, await _body_of(answer, timeout), self._clock.now())
+                raise failure_of(answer, await _body_of(answer, timeout), asked=body, now=self._clock.now())
             yield _events(answer)
         finally:
             answer.close()

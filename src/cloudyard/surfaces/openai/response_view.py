@@ -14,7 +14,9 @@ from cloudyard.surfaces.openai.response_events import ResponseEvents
 from cloudyard.surfaces.openai.response_output import ResponseHead, output_items, spoken
 from cloudyard.surfaces.openai.views import encode
 
-FIELDS: Mapping[str, str] = MappingProxyType({"messages": "input", "max_completion_tokens": "max_output_tokens"})
+FIELDS: Mapping[str, str] = MappingProxyType(
+    {"messages": "input", "max_completion_tokens": "max_output_tokens", "response_format": "text.format"}
+)
 
 
 class ResponseView:
