@@ -6,6 +6,7 @@ WorkerReport to stdout. Ends on SIGTERM, when stdin is closed, and when the pare
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ def main() -> None:
     except RuntimeError as error:
         os.write(stdout, encode_line(WorkerReport(error=str(error))))
         sys.exit(1)
+    _limit_memory(order.working_memory)
     os.write(stdout, encode_line(WorkerReport(base_url=f"{server.listening_address}/v1")))
     while True:
         signal.pause()
@@ -53,6 +55,15 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - a kernel interface
             score.write(str(FIRST_TO_GO_SCORE))
+
+
+def _limit_memory(more: int) -> None:
+    """Let this process have so many bytes more than it has now; beyond them an allocation fails."""
+    if sys.platform != "linux":
+        return
+    with open("/proc/self/statm") as pages:  # noqa: PTH123 - a kernel interface (proc(5): data is the sixth)
+        taken = int(pages.read().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (taken + more, taken + more))
 
 
 def _exit_at_end_of_input() -> None:

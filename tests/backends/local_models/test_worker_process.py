@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -14,12 +16,14 @@ import msgspec
 import psutil
 import pytest
 
+from cloudyard.backends.local_models import process
 from cloudyard.backends.local_models.handshake import WorkerOrder, encode_line
 from cloudyard.backends.local_models.process import WORKER_MODULE, WorkerFailed, WorkerProcess
 from cloudyard.domains.inference.ports import LocalModel
-from cloudyard.testing.workers import Workers, is_gone, mapped_files, say_something, until
+from cloudyard.testing.workers import Workers, is_gone, mapped_files, post, say_something, until
 
 KEY = "key-of-this-test"
+SMALL_MEMORY = 256 * 1024**2
 
 
 def names_in(folder: Path) -> list[str]:
@@ -82,6 +86,26 @@ async def test_the_engine_is_loaded_in_the_worker_alone(chat_model: LocalModel, 
     assert "xllamacpp" not in mapped_files(os.getpid())
 
 
+async def test_a_request_that_takes_all_memory_fails_alone(
+    chat_model: LocalModel, log_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "WORKING_MEMORY", SMALL_MEMORY)
+    schema = {"type": "string", "minLength": 5, "maxLength": 2}
+    question = {
+        "messages": [{"role": "user", "content": "Say hello."}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
+    }
+    worker = await start(chat_model, log_folder)
+    try:
+        before = psutil.Process(worker.pid).memory_info().data
+        with suppress(aiohttp.ClientError):  # the worker may not survive it
+            status, answer = await post(worker.endpoint, "/chat/completions", question)
+            assert status >= HTTPStatus.BAD_REQUEST, answer
+            assert psutil.Process(worker.pid).memory_info().data <= before + SMALL_MEMORY
+    finally:
+        await worker.stop(grace=10)
+
+
 async def test_it_ends_on_sigterm_and_says_so(chat_model: LocalModel, log_folder: Path) -> None:
     worker = await start(chat_model, log_folder)
     os.kill(worker.pid, signal.SIGTERM)
@@ -101,6 +125,7 @@ def test_it_ends_when_its_input_is_closed(chat_model: LocalModel) -> None:
         batch_tokens=32,
         threads=1,
         api_key=KEY,
+        working_memory=SMALL_MEMORY,
     )
     command = [sys.executable, "-P", "-m", WORKER_MODULE]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as worker:

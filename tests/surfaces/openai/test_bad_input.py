@@ -12,6 +12,7 @@ from test_interruptions import ENDPOINTS
 from cloudyard.testing.upstream import running_upstream
 
 CHAT = ENDPOINTS["/chat/completions"]
+IMPOSSIBLE = {"properties": {"name": {"type": "string", "minLength": 5, "maxLength": 2}}}
 FUNCTION = {"type": "function", "function": {"name": "weather"}}
 
 every_endpoint = pytest.mark.parametrize("path", ENDPOINTS)
@@ -212,6 +213,21 @@ async def test_a_missing_field_is_named(stack: Stack, caller: Caller, missing: s
         ("/responses", {"conversation": "conv_1"}, "conversation"),
         ("/responses", {"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
         ("/responses", {"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        (
+            "/responses",
+            {"text": {"format": {"type": "json_schema", "name": "x", "schema": IMPOSSIBLE}}},
+            "text.format",
+        ),
+        (
+            "/chat/completions",
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": IMPOSSIBLE}}},
+            "response_format",
+        ),
+        (
+            "/chat/completions",
+            {"tools": [{"type": "function", "function": {"name": "x", "parameters": IMPOSSIBLE}}]},
+            "tools",
+        ),
         ("/responses", {"tools": [{"type": "web_search"}]}, "tools.0.type"),
         ("/responses", {"tools": [{"type": "function"}]}, "tools.0.name"),
         ("/responses", {"tool_choice": {"type": "function", "name": "x"}}, "tool_choice"),

@@ -4,7 +4,10 @@ import msgspec
 
 
 class WorkerOrder(msgspec.Struct, frozen=True):
-    """What a worker is to run. It travels over stdin: an argument could be read by every user of the machine."""
+    """What a worker is to run. It travels over stdin: an argument could be read by every user of the machine.
+
+    `working_memory`: bytes that answering may take beyond what the loaded model does.
+    """
 
     name: str
     path: str
@@ -14,6 +17,7 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     batch_tokens: int
     threads: int
     api_key: str
+    working_memory: int
 
 
 class WorkerReport(msgspec.Struct, frozen=True, omit_defaults=True):

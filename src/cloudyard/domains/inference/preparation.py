@@ -9,6 +9,7 @@ import msgspec
 
 from cloudyard.domains.billing import Meter
 from cloudyard.domains.inference.errors import ContextTooLong, InvalidRequest
+from cloudyard.domains.inference.json_schemas import fault_of
 from cloudyard.domains.inference.metering import TOKENS_A_MESSAGE, TOKENS_A_TEMPLATE, most_tokens_of
 from cloudyard.domains.inference.records import Model, ModelKind
 from cloudyard.domains.inference.requests import ChatRequest, CompletionRequest, EmbeddingRequest
@@ -141,6 +142,7 @@ def _check_tools(model: Model, request: ChatRequest) -> None:
         raise InvalidRequest(
             f"{model.name} cannot call tools. Leave `tools` out, or take another model.", field="tools"
         )
+    _check_schema(tools, "tools")
     names = {tool.get("function", {}).get("name") for tool in tools if isinstance(tool.get("function"), dict)}
     if tools and (None in names or len(names) != len(tools)):
         raise InvalidRequest("Every tool needs a function with a name of its own.", field="tools")
@@ -181,6 +183,13 @@ def _check_format(response_format: dict[str, Any] | None) -> None:
             "response_format of type json_schema needs json_schema.schema, an object.",
             field="response_format.json_schema.schema",
         )
+    _check_schema(schema, "response_format")
+
+
+def _check_schema(schema: object, field: str) -> None:
+    fault = fault_of(schema)
+    if fault is not None:
+        raise InvalidRequest(f"Nothing can keep to this JSON schema: {fault}. Correct the schema.", field=field)
 
 
 def _output_limit(model: Model, asked: int | None, field: str) -> int:
