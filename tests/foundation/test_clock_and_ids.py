@@ -35,7 +35,7 @@ def test_secrets() -> None:
     assert bytes.fromhex(ids.hex(16))
 
 
-@pytest.mark.parametrize(("elapsed", "wait"), [(0.0, 0.5), (0.2, 0.3), (0.5, 0.5), (7.75, 0.25)])
+@pytest.mark.parametrize(("elapsed", "wait"), [(0.0, 0.5), (0.2, 0.3), (0.5, 0.5), (7.75, 0.25), (0.499, 0.501)])
 def test_those_who_keep_a_rhythm_keep_it_together(elapsed: float, wait: float) -> None:
     clock = ManualClock()
     clock.advance(elapsed)

@@ -23,8 +23,12 @@ class Clock(Protocol):
 
 
 def until_beat(clock: Clock, seconds: float) -> float:
-    """Seconds until the next beat: all who keep a rhythm then do so together, and wake the machine once, not each."""
-    return seconds - clock.monotonic() % seconds
+    """Seconds until the next beat: all who keep a rhythm then do so together, and wake the machine once, not each.
+
+    A beat that is nearer than a tenth of the rhythm is left out: whoever slept for it was woken a little too soon.
+    """
+    left = seconds - clock.monotonic() % seconds
+    return left if left > seconds / 10 else left + seconds
 
 
 class SystemClock:
