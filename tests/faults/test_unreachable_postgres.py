@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,19 @@ async def test_what_must_be_written_is_refused_and_made_up_for(
 
 async def test_one_that_hangs_is_given_up_and_used_again(postgres: PostgresServer) -> None:
     database = Database(postgres.url, pool_size=2, silence_seconds=0.5)
+    frozen = ExitStack()
     try:
         await write(database)
         with postgres.frozen(), pytest.raises(DatabaseUnavailable, match=r"it does not answer.*Nothing was changed"):
             await write(database)
+        with pytest.raises(DatabaseUnavailable, match=r"it does not answer.*the change may have been made"):
+            async with asyncio.timeout(LONGEST_SECONDS), database.transaction() as tx:
+                await tx.execute(text("CREATE TEMPORARY TABLE kept (id int)"))
+                frozen.enter_context(postgres.frozen())
+        frozen.close()
         await write(database)
     finally:
+        frozen.close()
         await database.close()
 
 

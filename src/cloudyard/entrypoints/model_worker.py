@@ -20,6 +20,8 @@ PR_SET_PDEATHSIG = 1
 LOG_ERRORS = 1
 # The kernel takes a worker before the server when memory runs out (proc(5), range -1000..1000).
 FIRST_TO_GO_SCORE = 500
+# What a model with a sliding window keeps of a conversation, each up to some 150 MiB a slot; by default there are 32.
+CHECKPOINTS = 2
 
 
 def main() -> None:
@@ -58,7 +60,10 @@ def _die_with_parent() -> None:
 
 
 def _limit_memory(more: int) -> None:
-    """Let this process have so many bytes more than it has now; beyond them an allocation fails."""
+    """Let this process have so many bytes more than it has now; beyond them an allocation fails.
+
+    Some requests make llama.cpp take all the memory that there is: then one of them fails, and not the machine.
+    """
     if sys.platform != "linux":
         return
     with open("/proc/self/statm") as pages:  # noqa: PTH123 - a kernel interface (proc(5): data is the sixth)
@@ -86,6 +91,7 @@ def _parameters(order: WorkerOrder) -> xllamacpp.CommonParams:
     params.endpoint_slots = False
     params.ui = False
     params.cache_ram_mib = 0
+    params.n_ctx_checkpoints = CHECKPOINTS
     params.verbosity = LOG_ERRORS
     return params
 

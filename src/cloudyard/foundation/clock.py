@@ -32,15 +32,18 @@ def until_beat(clock: Clock, seconds: float) -> float:
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock. Its seconds count from when it was made, so that processes do not beat together."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
 
     def now(self) -> datetime:
         """The current moment in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start."""
-        return time.monotonic()
+        """Seconds since it was made."""
+        return time.monotonic() - self._start
 
     async def sleep(self, seconds: float) -> None:
         """Sleep on the event loop."""

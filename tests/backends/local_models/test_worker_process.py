@@ -16,7 +16,6 @@ import msgspec
 import psutil
 import pytest
 
-from cloudyard.backends.local_models import process
 from cloudyard.backends.local_models.handshake import WorkerOrder, encode_line
 from cloudyard.backends.local_models.process import WORKER_MODULE, WorkerFailed, WorkerProcess
 from cloudyard.domains.inference.ports import LocalModel
@@ -86,22 +85,20 @@ async def test_the_engine_is_loaded_in_the_worker_alone(chat_model: LocalModel, 
     assert "xllamacpp" not in mapped_files(os.getpid())
 
 
-async def test_a_request_that_takes_all_memory_fails_alone(
-    chat_model: LocalModel, log_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "WORKING_MEMORY", SMALL_MEMORY)
+async def test_a_request_that_takes_all_memory_fails_alone(chat_model: LocalModel, log_folder: Path) -> None:
     schema = {"type": "string", "minLength": 5, "maxLength": 2}
     question = {
         "messages": [{"role": "user", "content": "Say hello."}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
     }
-    worker = await start(chat_model, log_folder)
+    worker = await start(replace(chat_model, working_memory=SMALL_MEMORY), log_folder)
     try:
         before = psutil.Process(worker.pid).memory_info().data
         with suppress(aiohttp.ClientError):  # the worker may not survive it
             status, answer = await post(worker.endpoint, "/chat/completions", question)
             assert status >= HTTPStatus.BAD_REQUEST, answer
             assert psutil.Process(worker.pid).memory_info().data <= before + SMALL_MEMORY
+            assert await say_something(worker.endpoint)
     finally:
         await worker.stop(grace=10)
 

@@ -332,6 +332,25 @@ async def test_an_audience_that_fails_holds_up_no_other(
     assert failing.tried >= 2 and (await cursors(database))["failing"] == 0, "it is tried again with the same"
 
 
+class UnreadableAudience(FailingAudience):
+    """Cannot even be asked."""
+
+    name = "unreadable"
+
+    def since(self, connection: Connection) -> datetime | None:
+        return connection.scalar(text("SELECT began FROM nowhere"))
+
+
+async def test_an_audience_that_cannot_be_asked_holds_up_no_other(
+    books: Books, price: Price, hooks: WebhookParts, receiver: Receiver, database: Database, clock: ManualClock
+) -> None:
+    feed = UsageFeed(database, clock, CreditRate(100), [UnreadableAudience(clock.now()), hooks.usage])
+    await listen(hooks, receiver)
+    told = await chat(books, await books.user(PURSE), price)
+    await all_told(feed, hooks)
+    assert records(receiver) == [told]
+
+
 async def test_who_follows_hears_of_credit_and_chat(
     books: Books, price: Price, feed: UsageFeed, live: LiveFeed, database: Database
 ) -> None:

@@ -5,8 +5,7 @@ import msgspec
 
 class WorkerOrder(msgspec.Struct, frozen=True):
     """What a worker is to run. It travels over stdin: an argument could be read by every user of the machine.
-
-    `working_memory`: bytes that answering may take beyond what the loaded model does.
+    The memory is in bytes.
     """
 
     name: str

@@ -21,8 +21,6 @@ PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "VK_", "GGML_", "LLAM
 # takes the cores from the server and other workers: 3 tokens/s instead of 25 on two busy cores. Not spinning at all is
 # as bad on idle ones: 42 tokens/s instead of 94. A thousand turns give 98 there: about what a wait between them lasts.
 ENGINE_DEFAULTS = {"GOMP_SPINCOUNT": "1000"}
-# Some requests make llama.cpp take all the memory that there is: then one of them fails, and not the machine.
-WORKING_MEMORY = 4 * 1024**3
 
 
 class WorkerFailed(Exception):
@@ -126,7 +124,7 @@ def _order(model: LocalModel, api_key: str) -> WorkerOrder:
         batch_tokens=model.batch_tokens,
         threads=model.threads or len(os.sched_getaffinity(0)),
         api_key=api_key,
-        working_memory=WORKING_MEMORY,
+        working_memory=model.working_memory,
     )
 
 

@@ -15,7 +15,7 @@ from cloudyard.domains.billing.settled_usage import newest_before, settled_after
 from cloudyard.domains.billing.usage_feed_models import usage_cursors
 from cloudyard.foundation.clock import Clock, until_beat
 from cloudyard.foundation.crash_points import crash_point
-from cloudyard.foundation.database import Database, DatabaseUnavailable, Transaction
+from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.database.upsert import insert_or_ignore
 from cloudyard.foundation.durable import Delivered
 from cloudyard.foundation.money import CreditRate
@@ -76,18 +76,20 @@ class UsageFeed:
 
     async def tell(self) -> int:
         """Tell each audience of the next charges; how many there were. None is held up by the failure of another."""
-        try:
-            places = await self._database.glance(self._look)
-        except DatabaseUnavailable as error:
-            log.warning("usage waits for the database", reason=str(error))
-            return 0
-        return sum([await self._tried(*each) for each in zip(self._audiences, places, strict=True)])
+        return sum([await self._tried(*each) for each in zip(self._audiences, await self._places(), strict=True)])
 
-    def _look(self, connection: Connection) -> list[_Place]:
-        return [_place_of(connection, audience) for audience in self._audiences]
-
-    async def _tried(self, audience: Audience, place: _Place) -> int:
+    async def _places(self) -> list[_Place | None]:
+        """Where each audience is; None for all where one of them cannot be asked, so that each is asked alone."""
         try:
+            return await self._database.glance(lambda connection: [_place_of(connection, a) for a in self._audiences])
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is told of the audience that has it
+            log.debug("audiences not asked together", error=str(error))
+            return [None] * len(self._audiences)
+
+    async def _tried(self, audience: Audience, place: _Place | None) -> int:
+        try:
+            if place is None:
+                place = await self._database.glance(lambda connection: _place_of(connection, audience))
             return await self._tell(audience, place)
         except Exception as error:  # noqa: BLE001 - whatever it was, the others are told, and it is logged
             reason = f"{type(error).__name__}: {error}"

@@ -17,6 +17,8 @@ from cloudyard.foundation.database import Database, Transaction
 from cloudyard.foundation.secret_box import SecretBox
 from cloudyard.foundation.settings.inference import DeploymentSettings, InferenceSettings, ModelSettings
 
+MIB = 1024**2
+
 
 class Catalogue:
     """Which models there are. Kept in memory; `load` reads what the database holds."""
@@ -179,6 +181,7 @@ class Catalogue:
             slots=self._settings.slots,
             embedding=settings.kind == "embedding",
             batch_tokens=self._settings.batch_tokens,
+            working_memory=self._settings.working_memory_mib * MIB,
             threads=self._settings.threads,
             idle_unload_seconds=self._settings.idle_unload_seconds,
         )

@@ -12,7 +12,8 @@ from typing import Protocol
 class LocalModel:
     """A GGUF file to run here. `context_length` is in tokens a slot; `slots` sequences run in parallel.
 
-    `batch_tokens` are read in one step, after which the model looks whether its callers are still there.
+    `batch_tokens` are read in one step, after which the model looks whether its callers are still there. Answering may
+    take `working_memory` bytes beyond what the loaded model does.
     """
 
     name: str
@@ -23,6 +24,7 @@ class LocalModel:
     embedding: bool = False
     threads: int | None = None
     idle_unload_seconds: float | None = None
+    working_memory: int = 4 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,5 +43,5 @@ def verify(data_dir: DataDir = None) -> None:
 
 
 async def _verify(settings: Settings) -> Sequence[Discrepancy]:
-    async with services_of(settings) as services, services.database.reading() as tx:
+    async with services_of(settings, patient=True) as services, services.database.reading() as tx:
         return [*await tx.run_sync(verify_books), *await tx.run_sync(verify_payments)]

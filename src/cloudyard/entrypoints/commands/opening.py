@@ -23,14 +23,15 @@ class DatabaseNotReady(DomainError):
 
 
 @asynccontextmanager
-async def services_of(settings: Settings, *, load: bool = True) -> AsyncIterator[Services]:
-    """The services, with prices and catalogue loaded unless that is not wanted.
+async def services_of(settings: Settings, *, load: bool = True, patient: bool = False) -> AsyncIterator[Services]:
+    """The services, with prices and catalogue loaded unless that is not wanted. A `patient` command waits for its
+    database as long as that takes.
 
     Raises `DatabaseNotReady`, `DatabaseUrlInvalid`, what `open_services` raises, and on loading `SecretUnreadable`.
     """
     configure_logging(TelemetrySettings(log_level="warning", log_format="console"))
     _require_file(settings)
-    async with open_services(_patient(settings)) as services:
+    async with open_services(_without_limit(settings) if patient else settings) as services:
         if not await is_current(services.database):
             raise _not_ready(settings, "is of another version of Cloudyard, or still empty")
         if load:
@@ -38,8 +39,7 @@ async def services_of(settings: Settings, *, load: bool = True) -> AsyncIterator
         yield services
 
 
-def _patient(settings: Settings) -> Settings:
-    """A command may take its time: recomputing the books of years does."""
+def _without_limit(settings: Settings) -> Settings:
     return settings.model_copy(update={"database": settings.database.model_copy(update={"silence_seconds": None})})
 
 

@@ -56,5 +56,11 @@ class InferenceSettings(Area):
         description="Tokens of a prompt that a local model reads in one step; after each it looks whether its caller "
         "is still there. More are faster: a tenth with 64 on a CPU, many times on a GPU.",
     )
+    working_memory_mib: int = Field(
+        4096,
+        gt=0,
+        description="Memory that answering may take beyond what a loaded local model does; a request that wants more "
+        "fails. Only on Linux.",
+    )
     idle_unload_seconds: float | None = Field(None, gt=0, description="Unload an idle local model; default: never.")
     start_at_boot: bool = Field(True, description="Start local models with the server, not at their first call.")
