@@ -104,6 +104,14 @@ async def sqlite_database(sqlite_template: Path, tmp_path: Path) -> AsyncIterato
     await database.close()
 
 
+@pytest.fixture
+async def unreachable_database() -> AsyncIterator[Database]:
+    """A PostgreSQL server that is not there."""
+    database = Database("postgresql://127.0.0.1:1/nowhere")
+    yield database
+    await database.close()
+
+
 @asynccontextmanager
 async def _postgres_database(server_url: str, template: str) -> AsyncIterator[str]:
     name = f"test_{uuid.uuid4().hex}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from cloudyard.domains.identity import InvalidCredentials
 from cloudyard.foundation.database import Database
@@ -82,3 +83,19 @@ async def test_a_new_password_is_set_and_a_weak_one_asked_for_again(
 async def test_a_token_is_shown_as_text_and_never_as_markup(browser: httpx2.AsyncClient) -> None:
     page = await browser.get("/verify-email", params={"token": '"><script>alert(1)</script>'})
     assert "<script>" not in page.text
+
+
+async def test_what_is_for_operators_is_logged_and_not_told(
+    unreachable_database: Database, clock: ManualClock, ids: SystemIds, outbox: Outbox, tmp_path: Path
+) -> None:
+    app = FastAPI()
+    add_account_links(app, identity_parts(unreachable_database, clock, ids, outbox, tmp_path / "mail").recovery)
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as browser:
+        with capture_logs() as logs:
+            page = await browser.post("/verify-email", data={"token": "x"})
+    assert page.status_code == 503
+    assert "127.0.0.1" not in page.text
+    [withheld] = [entry for entry in logs if entry["event"] == "request failed"]
+    assert withheld["code"] == "database_unavailable"
+    assert "127.0.0.1" in withheld["reason"]

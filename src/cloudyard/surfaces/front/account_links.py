@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from cloudyard.domains.identity import Recovery, WeakPassword
 from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.front.policy import FORM_POLICY, STYLE
-from cloudyard.web.errors import STATUS_OF_KIND
+from cloudyard.web.errors import STATUS_OF_KIND, log_withheld
 
 VERIFY = "/verify-email"
 RESET = "/reset-password"
@@ -90,6 +90,7 @@ def _use(link: Link) -> Callable[[Request], Awaitable[Response]]:
         try:
             await link.act(token, password)
         except DomainError as refusal:
+            log_withheld(refusal)
             again = _form_of(link, token) if isinstance(refusal, WeakPassword) else ""
             return _page(link, refusal.message, form=again, status=STATUS_OF_KIND[refusal.kind])
         return _page(link, link.done)

@@ -31,7 +31,7 @@ from cloudyard.surfaces.oauth.policy import AUTHORIZE
 from cloudyard.surfaces.oauth.services import OAuthServices
 from cloudyard.surfaces.oauth.tokens import check_resource
 from cloudyard.web.authentication import sent_by_another_site
-from cloudyard.web.errors import STATUS_OF_KIND
+from cloudyard.web.errors import STATUS_OF_KIND, log_withheld
 
 Act = Callable[[Asked, "Caller", Mapping[str, str], list[str]], Awaitable[Response]]
 
@@ -102,10 +102,12 @@ class Authorization:
         except DomainError as error:
             if error.kind is ErrorKind.INTERNAL:
                 raise
+            log_withheld(error)
             return error_page(error.message, STATUS_OF_KIND[error.kind])
         try:
             asked = self._asked(caller, given)
         except DomainError as error:
+            log_withheld(error)
             back = caller.back(error=oauth_code(error), error_description=error.message)
             return error_page(error.message, 400, back=back, back_to=caller.redirect_uri)
         return await act(asked, caller, given, ticked)
@@ -147,6 +149,7 @@ class Authorization:
         except DomainError as error:
             if error.kind is ErrorKind.INTERNAL:
                 raise
+            log_withheld(error)
             return consent_page(asked, refusal=error.message, identifier=identifier, status=STATUS_OF_KIND[error.kind])
         await self._services.clients.used(asked.client.id)
         return _redirect(caller.back(code=code))
