@@ -255,10 +255,10 @@ def install_error_handlers(app: FastAPI, renderer: ErrorRenderer) -> None:
     app.add_exception_handler(ClientLeft, left)
 
 
-def log_withheld(error: DomainError) -> None:
+def log_withheld(error: DomainError, **about: str) -> None:
     """Log what the caller of a failed request is not told, if there is any such thing."""
     if error.for_operators is not None:
-        log.warning("request failed", code=error.code, reason=str(error))
+        log.warning("request failed", code=error.code, reason=str(error), **about)
 
 
 def as_domain_error(error: Exception) -> DomainError:

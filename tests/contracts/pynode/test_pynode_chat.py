@@ -7,10 +7,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from cloudyard.foundation.limiting import Limit, Verdict
+from cloudyard.testing.failing_commits import no_commits
 from cloudyard.testing.installation import Installation
 
 Account = dict[str, Any]
@@ -237,6 +239,17 @@ def test_a_bad_message_is_answered_and_the_connection_lives(
         socket.send("{broken")
         assert json.loads(socket.recv())["data"]["code"] == "INVALID_PARAMETERS"
         assert ask(socket, {"type": "chat", "data": {"message": "Hi", "max_tokens": 2}})["type"] == "chat_response"
+
+
+def test_what_is_for_operators_is_logged_and_not_told(base: str, ann: Account) -> None:
+    with opened(base, ann) as socket, no_commits(), capture_logs() as logs:
+        told = ask(socket, {"type": "chat", "data": {**HELLO, "stream": True}})
+    assert told["type"] == "error"
+    assert "The database cannot be used at the moment." in json.dumps(told)
+    assert "no space left" not in json.dumps(told)
+    withheld = [entry for entry in logs if entry["event"] == "request failed"]
+    assert [entry["code"] for entry in withheld] == ["database_unavailable"]
+    assert "no space left" in withheld[0]["reason"]
 
 
 def test_a_reader_that_leaves_stops_the_model_and_pays_for_what_came(

@@ -63,7 +63,8 @@ class ChunkStream:
                 for chunk in self._seen(chunk_of_stream(data)):
                     yield chunk
         except ProviderUnavailable as error:
-            log.warning("stream broke off", model=self._call.model.name, error=str(error))
+            # what callers are not told is logged by whoever tells them the rest
+            log.warning("stream broke off", model=self._call.model.name, error=error.message)
             await self.end(UsageOutcome.PROVIDER_FAILED)
             raise
         answer = await self.end(UsageOutcome.COMPLETED)

@@ -13,6 +13,7 @@ from cloudyard.surfaces.aihub.chat_mapping import chunk_view, closing_view, comp
 from cloudyard.surfaces.aihub.chat_schemas import ChatCompletionView
 from cloudyard.surfaces.aihub.errors import AihubErrors
 from cloudyard.surfaces.aihub.schemas import Envelope, Meta
+from cloudyard.web.errors import log_withheld
 from cloudyard.web.interruption import interruption_of
 from cloudyard.web.sse import Events, event
 
@@ -52,6 +53,7 @@ class Completion:
                     self._id = view.id
                     yield self._tell(view)
         except DomainError as error:
+            log_withheld(error, model=stream.served_by)
             yield self._broken_off(error)
             return
         if stream.answer is not None:

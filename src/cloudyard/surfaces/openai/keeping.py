@@ -13,6 +13,7 @@ from cloudyard.foundation.durable import StoredAnswer
 from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.openai.errors import OpenAIErrors
 from cloudyard.surfaces.openai.views import Request, View
+from cloudyard.web.errors import log_withheld
 from cloudyard.web.interruption import interruption_of
 from cloudyard.web.sse import Events
 
@@ -48,6 +49,7 @@ class Keeping:
                     if pieces:
                         yield pieces
         except DomainError as error:
+            log_withheld(error, model=stream.served_by)
             yield self.view.broken_off(error)
             return
         if stream.answer is not None:

@@ -22,7 +22,7 @@ from cloudyard.surfaces.pynode.policy import WEBSOCKET_PATH
 from cloudyard.surfaces.pynode.schemas import SocketChat
 from cloudyard.surfaces.pynode.services import Core
 from cloudyard.web.authentication import require_caller
-from cloudyard.web.errors import as_domain_error
+from cloudyard.web.errors import as_domain_error, log_withheld
 from cloudyard.web.rate_limits import count_message
 from cloudyard.web.websocket import JsonSocket
 
@@ -79,6 +79,7 @@ class ChatConnection:
                 await self._answer(message)
             except Exception as error:
                 failure = as_domain_error(error)
+                log_withheld(failure)
                 if not isinstance(error, DomainError):
                     log.error("chat message failed", exc_info=error)
                 await self._send("error", error_body(failure), message)
