@@ -8,8 +8,10 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_people import Person, both_revisions, called, connected
-from mcp_types import BlobResourceContents, TextResourceContents
+from mcp_types import INTERNAL_ERROR, BlobResourceContents, TextResourceContents
+from structlog.testing import capture_logs
 
+from cloudyard.foundation.database import Database
 from cloudyard.testing.installation import Installation
 from cloudyard.testing.upstream import Behaviour, Upstream
 
@@ -89,6 +91,21 @@ async def test_pages_follow_one_another(mcp_server: Installation, ann: Person, m
         with pytest.raises(MCPError) as refused:
             await client.list_resources(cursor="no cursor/of ours")
         assert refused.value.error.code == -32602
+
+
+async def test_a_failure_to_list_is_not_told_as_a_bad_cursor(
+    mcp_server: Installation, ann: Person, unreachable_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(mcp_server, token=ann.access_token) as client:
+        monkeypatch.setattr(mcp_server.services.files, "_database", unreachable_database)
+        for cursor in (None, "file-018f6f6e-0000-7000-8000-000000000000"):
+            with pytest.raises(MCPError, match="The database cannot be used") as failed, capture_logs() as logs:
+                await client.list_resources(cursor=cursor)
+            assert failed.value.error.code == INTERNAL_ERROR
+            assert failed.value.error.data == {"code": "database_unavailable"}
+            assert "Errno" not in failed.value.error.message
+            [withheld] = [entry for entry in logs if entry["event"] == "request failed"]
+            assert "Errno" in withheld["reason"]
 
 
 @both_revisions

@@ -25,6 +25,7 @@ from mcp_types import (
 from mcp_types.version import is_version_at_least
 from pydantic import BaseModel
 
+from cloudyard.domains.files import FileNotFound
 from cloudyard.domains.identity import Principal, Scope
 from cloudyard.foundation.errors import DomainError, ErrorKind
 from cloudyard.surfaces.mcp.caller import principal_of
@@ -70,8 +71,11 @@ class Resources:
             return ListResourcesResult(resources=first)
         try:
             page = await self._files.page(caller, limit=FILES_A_PAGE, after=cursor)
-        except DomainError as error:
+        except FileNotFound as error:
             raise MCPError(INVALID_PARAMS, "This cursor is not one that was given out here. Begin anew.") from error
+        except DomainError as error:
+            log_withheld(error)
+            raise _failure(error) from error
         return ListResourcesResult(resources=[*first, *map(_of_file, page.files)], next_cursor=page.next)
 
     async def templates(self, _ctx: Ctx, _params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
@@ -88,7 +92,9 @@ class Resources:
             contents = await self._contents(caller, uri)
         except DomainError as error:
             log_withheld(error)
-            raise _failure(ctx, error, uri) from error
+            if error.kind is ErrorKind.NOT_FOUND:
+                raise _not_found(ctx, error.message, uri) from error
+            raise _failure(error, uri=uri) from error
         if contents is None:
             raise _not_found(ctx, "There is no such resource. List the resources to see what there is.", uri)
         return ReadResourceResult(contents=[contents])
@@ -151,11 +157,9 @@ def _json(uri: str, told: BaseModel | list[Any]) -> TextResourceContents:
     return TextResourceContents(uri=uri, mime_type=JSON, text=msgspec.json.encode(shown).decode())
 
 
-def _failure(ctx: Ctx, error: DomainError, uri: str) -> MCPError:
-    if error.kind is ErrorKind.NOT_FOUND:
-        return _not_found(ctx, error.message, uri)
+def _failure(error: DomainError, **about: str) -> MCPError:
     code = INVALID_REQUEST if error.kind in (ErrorKind.FORBIDDEN, ErrorKind.INVALID) else INTERNAL_ERROR
-    return MCPError(code, error.message, {"uri": uri, "code": error.code})
+    return MCPError(code, error.message, {**about, "code": error.code})
 
 
 def _not_found(ctx: Ctx, message: str, uri: str) -> MCPError:
