@@ -142,6 +142,55 @@ async def test_what_is_no_fault_of_the_request_is_told_to_operators_alone(
     assert (str(status) in told.message) is (status != 307)
 
 
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+async def test_what_passes_may_be_tried_again_shortly(provider: OpenAICompatible, status: int) -> None:
+    failure = await failure_with(provider, status, {"message": "No."})
+    assert failure.message == f"The provider failed with {status}. Try again shortly."
+    assert failure.retry_after == 1
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 418, 451, 501, 505, 600])
+async def test_what_stays_as_it_is_goes_to_the_administrator(provider: OpenAICompatible, status: int) -> None:
+    failure = await failure_with(provider, status, {"message": "No."})
+    assert failure.message == f"The provider failed with {status}. Tell your administrator."
+    assert failure.retry_after is None
+    asked_to_wait = await failure_with(provider, status, {"message": "No."}, retry_after="17")
+    assert asked_to_wait.retry_after == 17
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, {}),
+        (402, {}),
+        (403, {}),
+        (400, {"code": "invalid_api_key", "type": "invalid_request_error"}),
+        (400, {"type": "authentication_error"}),
+        (422, {"type": "permission_error", "code": {"odd": []}}),
+        (429, {"code": "insufficient_quota"}),
+        (400, {"type": "billing_error"}),
+        (500, {"code": "billing_not_active"}),
+    ],
+)
+async def test_a_key_or_an_account_is_no_callers_business(
+    provider: OpenAICompatible, status: int, told: dict[str, object]
+) -> None:
+    failure = await failure_with(provider, status, {"message": SECRET, **told})
+    assert failure.message == f"The provider refuses this service with {status}. Tell your administrator."
+    assert failure.for_operators == SECRET
+    assert failure.retry_after is None
+
+
+async def failure_with(
+    provider: OpenAICompatible, status: int, told: dict[str, object], retry_after: str = ""
+) -> ProviderUnavailable:
+    """The error of a request that a provider fails to answer."""
+    async with answering(status, json.dumps({"error": told}).encode(), retry_after) as endpoint:
+        with pytest.raises(ProviderUnavailable) as caught:
+            await provider.call(endpoint, "/chat/completions", b"{}", 10)
+    return caught.value
+
+
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 async def test_what_is_wrong_with_the_request_is_told_to_its_caller(provider: OpenAICompatible, status: int) -> None:
     async with answering(status, b'{"error": {"message": "Name a tool."}}') as endpoint:

@@ -17,6 +17,8 @@ REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
 """With these a provider says what is wrong with the request. All else is the business of whoever runs this: it may tell
 of keys, hosts and accounts."""
 NOT_LET_IN = frozenset({401, 402, 403})
+PASSING = frozenset({408, 409, 425, 429, *range(500, 600)} - {501, 505})
+"""What may be over in a moment. All else stays as it is until somebody mends it."""
 REDIRECTS = range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)
 DEFAULT_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 3600.0
@@ -29,6 +31,15 @@ TOO_LONG_WORDS = ("maximum context length", "context length is only", "tokens) i
 """How vLLM, which has no code for it, tells of such a prompt, and llama.cpp of such an input of an embedding."""
 TOO_LONG_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR)
 """llama.cpp's words come with a 500."""
+NOT_LET_IN_CODES = (
+    "invalid_api_key",
+    "authentication_error",
+    "permission_error",
+    "insufficient_quota",
+    "billing_error",
+    "billing_not_active",
+)
+"""Codes and types with which some providers tell of a key or an account by a status that says something else."""
 BAD_SCHEMA = re.compile(r"JSON schema (?:error at|conversion failed:)\s+(?P<reason>.+?)\.?$", re.DOTALL)
 """How llama.cpp tells of a schema that it cannot hold an answer to."""
 
@@ -53,7 +64,8 @@ def failure_of(answer: Answer, body: bytes, *, asked: bytes, now: datetime) -> D
             f"The input does not fit into the model's context: {account.lengths or _first_sentence(message)}. "
             "Shorten it, or choose a model with a longer context."
         )
-    if answer.status in REQUEST_AT_FAULT:
+    let_in = answer.status not in NOT_LET_IN and not account.is_of_access
+    if answer.status in REQUEST_AT_FAULT and let_in:
         return _refused(message, details, asked)
     if answer.status in REDIRECTS:
         return ProviderUnavailable(
@@ -61,12 +73,8 @@ def failure_of(answer: Answer, body: bytes, *, asked: bytes, now: datetime) -> D
             details=details,
             for_operators=f"to {answer.header('location')}; give it a base URL that answers by itself",
         )
-    return ProviderUnavailable(
-        _told_of(answer.status),
-        details=details,
-        retry_after=_retry_after(answer.header("retry-after"), now),
-        for_operators=message,
-    )
+    pause = asked_pause(answer.header("retry-after"), now)
+    return _failed(message, details, answer.status, pause, let_in=let_in)
 
 
 def _refused(message: str, details: Mapping[str, object], asked: bytes) -> ProviderRefused:
@@ -86,15 +94,19 @@ def _has_one_schema(asked: bytes) -> bool:
     return "response_format" in request and "tools" not in request
 
 
-def _told_of(status: int) -> str:
-    if status in NOT_LET_IN:
-        return f"The provider refuses this service with {status}. Tell your administrator."
-    return f"The provider failed with {status}. Try again shortly."
-
-
-def _retry_after(value: str | None, now: datetime) -> float:
-    asked = asked_pause(value, now)
-    return DEFAULT_RETRY_SECONDS if asked is None else min(asked, LONGEST_RETRY_SECONDS)
+def _failed(
+    message: str, details: Mapping[str, object], status: int, pause: float | None, *, let_in: bool
+) -> ProviderUnavailable:
+    passes = let_in and status in PASSING
+    if pause is None and passes:
+        pause = DEFAULT_RETRY_SECONDS
+    happened = f"failed with {status}" if let_in else f"refuses this service with {status}"
+    return ProviderUnavailable(
+        f"The provider {happened}. {'Try again shortly' if passes else 'Tell your administrator'}.",
+        details=details,
+        retry_after=None if pause is None else min(pause, LONGEST_RETRY_SECONDS),
+        for_operators=message,
+    )
 
 
 def _first_sentence(message: str) -> str:
@@ -115,6 +127,11 @@ class _Account:
     def is_of_length(self) -> bool:
         """Whether the input was too long."""
         return any(code in TOO_LONG_CODES for code in self.codes) or any(w in self.message for w in TOO_LONG_WORDS)
+
+    @property
+    def is_of_access(self) -> bool:
+        """Whether it was the key or the account that the provider did not like."""
+        return any(code in NOT_LET_IN_CODES for code in self.codes)
 
     @property
     def lengths(self) -> str:
