@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from cloudyard.domains.inference.assembly import Assembly, Unfinished
-from cloudyard.domains.inference.errors import LocalModelUnavailable, ProviderUnavailable
+from cloudyard.domains.inference.errors import LocalModelUnavailable, ProviderRefused, ProviderUnavailable
 from cloudyard.domains.inference.legacy_logprobs import LegacyLogprobs
 from cloudyard.domains.inference.ports import Endpoint, LocalModels, Provider
 from cloudyard.domains.inference.preparation import CHAT_PATH, COMPLETION_PATH, Call
@@ -56,6 +56,9 @@ class Attempts:
             async with self._router.slot(call.model, excluded) as deployment:
                 try:
                     answer = await self._answer_of(call, deployment, unfinished)
+                except ProviderRefused as error:
+                    _log_refusal(deployment, error)
+                    raise
                 except (ProviderUnavailable, LocalModelUnavailable) as error:
                     await self._failed(deployment, error)
                     if not left:
@@ -74,6 +77,9 @@ class Attempts:
                 deployment = await attempt.enter_async_context(self._router.slot(call.model, excluded))
                 try:
                     begun = await self._first_chunk_of(call, deployment, attempt)
+                except ProviderRefused as error:
+                    _log_refusal(deployment, error)
+                    raise
                 except (ProviderUnavailable, LocalModelUnavailable) as error:
                     await self._failed(deployment, error)
                     if not left:
@@ -149,6 +155,10 @@ class Attempts:
         if deployment.local is not None and not answered:
             await self._local_models.failed(deployment.local)
         log.warning("deployment failed", model=deployment.model, deployment=deployment.name, error=str(error))
+
+
+def _log_refusal(deployment: Deployment, error: ProviderRefused) -> None:
+    log.info("deployment refused", model=deployment.model, deployment=deployment.name, error=str(error))
 
 
 def _attempts_of(call: Call) -> range:
