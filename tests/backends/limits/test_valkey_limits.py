@@ -134,6 +134,24 @@ async def test_only_one_call_at_a_time_waits_for_a_server_that_hangs(key: str) -
         await limits.close()
 
 
+async def test_a_server_that_hung_and_now_refuses_is_asked_every_time(key: str) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    clock = ManualClock()
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        limits = ValkeyLimits(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock)
+        with pytest.raises(LimitStoreUnavailable, match="Timeout"):
+            await limits.take(key, Limit(5, 60))
+    clock.advance(REMEMBERED_SECONDS)
+    for operation in (limits.take(key, Limit(5, 60)), limits.peek(key, Limit(5, 60))):
+        with pytest.raises(LimitStoreUnavailable, match="connecting to"):
+            await operation
+    await limits.close()
+
+
 async def process_of(server: ValkeyServer) -> int:
     """The id of the server's process."""
     client = redis.Redis.from_url(server.connection_url)

@@ -107,6 +107,7 @@ class ValkeyLimits:
             self._outage.begin()
             raise _unavailable(str(error) or type(error).__name__) from error
         except (RedisError, OSError) as error:
+            self._outage.end()  # it refuses at once
             raise _unavailable(str(error) or type(error).__name__) from error
         self._outage.end()
 
