@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -85,64 +86,65 @@ async def test_a_server_that_goes_and_comes_back(key: str) -> None:
     await limits.close()
 
 
-async def test_a_server_that_hangs_is_not_waited_for(key: str) -> None:
-    gone = asyncio.Event()
+class SilentServer:
+    """Takes connections and says nothing: how many it took, and whether one was given up."""
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked = 0
+        self.given_up = asyncio.Event()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
         await reader.read()
         writer.close()
         await writer.wait_closed()
-        gone.set()
+        self.given_up.set()
 
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        limits = ValkeyLimits(f"redis://127.0.0.1:{port}", SystemClock())
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[SilentServer]:
+    silent = SilentServer()
+    async with await asyncio.start_server(silent.take, "127.0.0.1", 0) as server:
+        silent.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield silent
+
+
+async def test_a_server_that_hangs_is_not_waited_for(key: str) -> None:
+    async with silent_server() as server:
+        limits = ValkeyLimits(server.url, SystemClock())
         with pytest.raises(LimitStoreUnavailable, match="Timeout"):
             await asyncio.wait_for(limits.take(key, Limit(5, 60)), 30)
         await limits.close()
-        await gone.wait()
+        await server.given_up.wait()
 
 
 async def test_only_one_call_at_a_time_waits_for_a_server_that_hangs(key: str) -> None:
-    asked = 0
-
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += 1
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-
     clock = ManualClock()
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        limits = ValkeyLimits(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock)
+    async with silent_server() as server:
+        limits = ValkeyLimits(server.url, clock)
         with pytest.raises(LimitStoreUnavailable, match="Timeout"):
             await limits.take(key, Limit(5, 60))
-        assert asked == 1
+        assert server.asked == 1
         for operation in (limits.take(key, Limit(5, 60)), limits.peek(key, Limit(5, 60))):
             with pytest.raises(LimitStoreUnavailable, match="silent a moment ago"):
                 await operation
-        assert asked == 1
+        assert server.asked == 1
         clock.advance(REMEMBERED_SECONDS)
         tries = (limits.take(key, Limit(5, 60)) for _ in range(5))
         refused = await asyncio.gather(*tries, return_exceptions=True)
         assert sum("silent a moment ago" in str(each) for each in refused) == 4
-        assert asked == 2
+        assert server.asked == 2
         with pytest.raises(LimitStoreUnavailable, match="Timeout"):
             await limits.ping()
-        assert asked == 3
+        assert server.asked == 3
         await limits.close()
 
 
 async def test_a_server_that_hung_and_now_refuses_is_asked_every_time(key: str) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-
     clock = ManualClock()
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        limits = ValkeyLimits(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock)
+    async with silent_server() as server:
+        limits = ValkeyLimits(server.url, clock)
         with pytest.raises(LimitStoreUnavailable, match="Timeout"):
             await limits.take(key, Limit(5, 60))
     clock.advance(REMEMBERED_SECONDS)

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import Connection
-from structlog.testing import capture_logs
 
 from cloudyard.domains.billing import UsageOutcome
 from cloudyard.domains.inference import Answer, ChatRequest, Message, ProviderUnavailable, TokenUsage
@@ -15,7 +14,7 @@ from cloudyard.foundation.durable import StoredAnswer
 from cloudyard.foundation.errors import DomainError
 from cloudyard.surfaces.openai.keeping import Keeping
 from cloudyard.surfaces.openai.views import CompletionView
-from cloudyard.testing.broken_streams import MODEL, broken_stream
+from cloudyard.testing.broken_streams import check_withheld
 
 BODY: Mapping[str, Any] = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "As far as"}}]}
 
@@ -66,9 +65,4 @@ def test_an_answer_whose_caller_left_is_never_given_out_as_a_whole_one(keeping: 
 
 @pytest.mark.parametrize("failure", [ProviderUnavailable, DatabaseUnavailable])
 async def test_what_is_for_operators_is_logged_once_and_not_told(keeping: Keeping, failure: type[DomainError]) -> None:
-    stream = broken_stream(failure("It is away.", for_operators="at 10.0.0.7"))
-    with capture_logs() as logs:
-        told = b"".join([piece async for piece in keeping.events(stream)])
-    assert b"As far as" in told and b"It is away." in told and b"10.0.0.7" not in told
-    [withheld] = [entry for entry in logs if "10.0.0.7" in repr(entry)]
-    assert (withheld["code"], withheld["model"]) == (failure.code, MODEL)
+    await check_withheld(failure, keeping.events)
